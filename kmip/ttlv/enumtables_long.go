@@ -2,7 +2,7 @@ package ttlv
 
 // The longest enumerations, in the form of enumtables.go.
 
-// KMIP 2.1 §11.38: places in CK_FUNCTION_LIST_3_0, counted from 1 (PKCS#11 3.0 §5)
+// KMIP 2.1 §11.38: places in CK_FUNCTION_LIST_3_0, counted from 1 (PKCS#11 3.0)
 var pkcs11FunctionNames = []named{
 	{1, "C_Initialize"}, {2, "C_Finalize"}, {3, "C_GetInfo"}, {4, "C_GetFunctionList"}, {5, "C_GetSlotList"},
 	{6, "C_GetSlotInfo"}, {7, "C_GetTokenInfo"}, {8, "C_GetMechanismList"}, {9, "C_GetMechanismInfo"},
@@ -30,7 +30,7 @@ var pkcs11FunctionNames = []named{
 	{91, "C_VerifyMessageNext"}, {92, "C_MessageVerifyFinal"},
 }
 
-// KMIP 2.1 §11.39: CK_RV values without their prefix CKR_ (PKCS#11 3.0 §5)
+// KMIP 2.1 §11.39: CK_RV values without their prefix CKR_ (PKCS#11 3.0)
 var pkcs11ReturnCodeNames = []named{
 	{0x0, "OK"}, {0x1, "CANCEL"}, {0x2, "HOST_MEMORY"}, {0x3, "SLOT_ID_INVALID"}, {0x5, "GENERAL_ERROR"},
 	{0x6, "FUNCTION_FAILED"}, {0x7, "ARGUMENTS_BAD"}, {0x8, "NO_EVENT"}, {0x9, "NEED_TO_CREATE_THREADS"},
