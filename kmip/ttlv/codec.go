@@ -94,10 +94,11 @@ func codecOf(t reflect.Type) *codec {
 // Enumeration, int64 a LongInteger, *big.Int a BigInteger, bool a Boolean, string a
 // TextString, []byte a ByteString, time.Time a DateTime, DateTimeExtended and
 // Interval themselves, a structure a Structure; so are types made from these. A
-// pointer or a slice of any of them may be absent, a slice is one item for each
-// element; Raw and Node take an item of any type as it is; an interface must hold a
-// pointer to a structure. Anything else is required, unless its tag says omitempty:
-// then its zero value is absent (of bytes, nil).
+// pointer or a slice of any of them may be absent, and a slice is one item for each
+// element. Raw takes an item of any type as it is, nil being absent, and Node the tree
+// of one. An interface must hold a pointer to a structure, or nil. Anything else is
+// required, unless its tag says omitempty: then its zero value is absent (of []byte,
+// nil), or it is a Marshaler or Unmarshaler, which decides itself.
 //
 // The ttlv tag of a field names the item's tag and, after commas, the versions that
 // have it ("1.4+", "1.0-1.4") and omitempty. Alternatives are separated by "|". A
@@ -195,7 +196,11 @@ func (c *codec) mayBeElement(outer kind) bool {
 
 // optional tells whether a value like c may be absent whatever its tag says.
 func (c *codec) optional() bool {
-	return c.marshals || c.unmarshals || c.kind == kindPointer || c.kind == kindSlice || c.kind == kindInterface
+	switch c.kind {
+	case kindPointer, kindSlice, kindInterface, kindRaw:
+		return true
+	}
+	return c.marshals || c.unmarshals
 }
 
 // repeats tells whether several items may go into one value like c.

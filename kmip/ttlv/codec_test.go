@@ -150,7 +150,7 @@ type everything struct {
 	Structs    []inner           `ttlv:"Attribute"`
 	PStructs   []*inner          `ttlv:"Attributes"`
 	Bigs       []*big.Int        `ttlv:"Q"`
-	Raw        Raw               `ttlv:"RequestPayload,omitempty"`
+	Raw        Raw               `ttlv:"RequestPayload"`
 	Raws       []Raw             `ttlv:"ResponsePayload"`
 	Node       Node              `ttlv:"MessageExtension,omitempty"`
 	Nodes      []Node            `ttlv:"VendorExtension"`
@@ -277,7 +277,7 @@ func TestOmitEmpty(t *testing.T) {
 		D []byte           `ttlv:"Data,omitempty"`
 		E time.Time        `ttlv:"TimeStamp,omitempty"`
 		F inner            `ttlv:"Name,omitempty"`
-		G Raw              `ttlv:"RequestPayload,omitempty"`
+		G Raw              `ttlv:"RequestPayload"`
 		H Node             `ttlv:"MessageExtension,omitempty"`
 		I int64            `ttlv:"UsageLimitsTotal,omitempty"`
 		J DateTimeExtended `ttlv:"Digest,omitempty"`

@@ -109,8 +109,11 @@ func (e *Encoder) held(c *codec, tag Tag, p unsafe.Pointer) error {
 	return e.encode(codecOf(v.Type().Elem()), tag, v.UnsafePointer())
 }
 
-// raw appends an encoded item, once its header has been seen to match.
+// raw appends an encoded item, once its header has been seen to match; nil is absent.
 func (e *Encoder) raw(r Raw) error {
+	if r == nil {
+		return nil
+	}
 	if _, n := measure(r); n == 0 || n != len(r) {
 		return fmt.Errorf("%d bytes that are not one item", len(r))
 	}
