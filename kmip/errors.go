@@ -1,0 +1,102 @@
+package kmip
+
+import (
+	"errors"
+	"fmt"
+
+	"strongroom/kmip/ttlv"
+)
+
+// An Error is a refusal that a client sees: a Result Reason of KMIP 2.1 (translated for older versions when it is
+// encoded) and a message that names the thing and never a secret. Any other error becomes General Failure for the
+// client, and is logged.
+type Error struct {
+	Reason  ResultReason
+	Message string
+	Err     error // the cause, for the log; may be nil
+}
+
+// Errorf makes an Error where the reason is known. A %w operand is kept as the cause, for errors.Is.
+func Errorf(reason ResultReason, format string, args ...any) *Error {
+	err := fmt.Errorf(format, args...)
+	return &Error{Reason: reason, Message: err.Error(), Err: errors.Unwrap(err)}
+}
+
+// Error is the message.
+func (e *Error) Error() string { return e.Message }
+
+// Unwrap is the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Is says that two Errors with one reason are alike, so that errors.Is(err, ErrNotFound) works.
+func (e *Error) Is(target error) bool {
+	t, ok := target.(*Error)
+	return ok && t.Message == "" && t.Reason == e.Reason
+}
+
+// Reasons to compare with by errors.Is.
+var (
+	ErrNotFound = &Error{Reason: ResultReasonItemNotFound}
+	ErrExists   = &Error{Reason: ResultReasonObjectAlreadyExists}
+	ErrConflict = errors.New("the object was changed by another request")
+)
+
+// NotFound is the one answer for an identifier that does not exist and for one that the caller may not know of.
+func NotFound(uid string) *Error {
+	return Errorf(ResultReasonItemNotFound, "object %q does not exist, or you may not use it", clip(uid))
+}
+
+// ReasonOf is the reason a client hears for err: that of an *Error, else General Failure.
+func ReasonOf(err error) ResultReason {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Reason
+	}
+	return ResultReasonGeneralFailure
+}
+
+// oldReasons gives for each Result Reason of KMIP 2.x the one of 1.x that says the same best. Reasons up to 0x18 and 0x100
+// are those of KMIP 1.4 (§9.1.3.2.29).
+var oldReasons = map[ResultReason]ResultReason{
+	ResultReasonObjectNotFound:                     ResultReasonItemNotFound,
+	ResultReasonObjectDestroyed:                    ResultReasonItemNotFound,
+	ResultReasonObjectAlreadyExists:                ResultReasonInvalidField,
+	ResultReasonAttributeNotFound:                  ResultReasonItemNotFound,
+	ResultReasonAttributeReadOnly:                  ResultReasonPermissionDenied,
+	ResultReasonAttributeSingleValued:              ResultReasonInvalidField,
+	ResultReasonBadCryptographicParameters:         ResultReasonInvalidField,
+	ResultReasonIncompatibleCryptographicUsageMask: ResultReasonPermissionDenied,
+	ResultReasonInvalidAttribute:                   ResultReasonInvalidField,
+	ResultReasonInvalidAttributeValue:              ResultReasonInvalidField,
+	ResultReasonInvalidCorrelationValue:            ResultReasonInvalidField,
+	ResultReasonInvalidDataType:                    ResultReasonInvalidField,
+	ResultReasonInvalidObjectType:                  ResultReasonInvalidField,
+	ResultReasonMultiValuedAttribute:               ResultReasonInvalidField,
+	ResultReasonNonUniqueNameAttribute:             ResultReasonInvalidField,
+	ResultReasonNotExtractable:                     ResultReasonPermissionDenied,
+	ResultReasonReadOnlyAttribute:                  ResultReasonPermissionDenied,
+	ResultReasonSensitive:                          ResultReasonPermissionDenied,
+	ResultReasonUnsupportedAttribute:               ResultReasonInvalidField,
+	ResultReasonUnsupportedCryptographicParameters: ResultReasonInvalidField,
+	ResultReasonUnsupportedProtocolVersion:         ResultReasonInvalidMessage,
+	ResultReasonWrongKeyLifecycleState:             ResultReasonPermissionDenied,
+	ResultReasonWrappingObjectDestroyed:            ResultReasonItemNotFound,
+	ResultReasonWrappingObjectNotFound:             ResultReasonItemNotFound,
+}
+
+// At is the reason as version v knows it.
+func (r ResultReason) At(v ttlv.Version) ResultReason {
+	if v >= ttlv.V2_0 {
+		return r
+	}
+	if old, ok := oldReasons[r]; ok {
+		if v >= ttlv.V1_4 && (r == ResultReasonSensitive || r == ResultReasonNotExtractable || r == ResultReasonObjectAlreadyExists) {
+			return r
+		}
+		return old
+	}
+	if r > ResultReasonObjectAlreadyExists && r != ResultReasonGeneralFailure {
+		return ResultReasonGeneralFailure
+	}
+	return r
+}

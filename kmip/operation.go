@@ -1,0 +1,47 @@
+package kmip
+
+import "strongroom/kmip/ttlv"
+
+// A Payload is one row of the table of operations: what a request and its response carry, and the versions that define
+// the operation. Query's answer and the README's table are computed from it.
+type Payload struct {
+	Operation   Operation
+	Since       ttlv.Version
+	NewRequest  func() any // a pointer to an empty request payload
+	NewResponse func() any // a pointer to an empty response payload
+}
+
+func payload[Request, Response any](op Operation, since ttlv.Version) Payload {
+	return Payload{op, since, func() any { return new(Request) }, func() any { return new(Response) }}
+}
+
+// Payloads is the table of operations.
+var Payloads = []Payload{
+	payload[CreateRequest, CreateResponse](OperationCreate, ttlv.V1_0),
+	payload[CreateKeyPairRequest, CreateKeyPairResponse](OperationCreateKeyPair, ttlv.V1_0),
+	payload[RegisterRequest, RegisterResponse](OperationRegister, ttlv.V1_0),
+	payload[ImportRequest, ImportResponse](OperationImport, ttlv.V1_4),
+	payload[ExportRequest, ExportResponse](OperationExport, ttlv.V1_4),
+	payload[GetRequest, GetResponse](OperationGet, ttlv.V1_0),
+	payload[GetAttributesRequest, GetAttributesResponse](OperationGetAttributes, ttlv.V1_0),
+	payload[GetAttributeListRequest, GetAttributeListResponse](OperationGetAttributeList, ttlv.V1_0),
+	payload[AddAttributeRequest, AddAttributeResponse](OperationAddAttribute, ttlv.V1_0),
+	payload[ModifyAttributeRequest, ModifyAttributeResponse](OperationModifyAttribute, ttlv.V1_0),
+	payload[DeleteAttributeRequest, DeleteAttributeResponse](OperationDeleteAttribute, ttlv.V1_0),
+	payload[LocateRequest, LocateResponse](OperationLocate, ttlv.V1_0),
+	payload[ActivateRequest, ActivateResponse](OperationActivate, ttlv.V1_0),
+	payload[RevokeRequest, RevokeResponse](OperationRevoke, ttlv.V1_0),
+	payload[DestroyRequest, DestroyResponse](OperationDestroy, ttlv.V1_0),
+	payload[EncryptRequest, EncryptResponse](OperationEncrypt, ttlv.V1_2),
+	payload[DecryptRequest, DecryptResponse](OperationDecrypt, ttlv.V1_2),
+	payload[SignRequest, SignResponse](OperationSign, ttlv.V1_2),
+	payload[SignatureVerifyRequest, SignatureVerifyResponse](OperationSignatureVerify, ttlv.V1_2),
+	payload[MACRequest, MACResponse](OperationMAC, ttlv.V1_2),
+	payload[QueryRequest, QueryResponse](OperationQuery, ttlv.V1_0),
+	payload[DiscoverVersionsRequest, DiscoverVersionsResponse](OperationDiscoverVersions, ttlv.V1_0), // 1.1; asked under 1.0 too
+	payload[GrantAccessRequest, GrantAccessResponse](OperationGrantAccess, ttlv.V1_0),
+	payload[WithdrawAccessRequest, WithdrawAccessResponse](OperationWithdrawAccess, ttlv.V1_0),
+	payload[ListAccessRequest, ListAccessResponse](OperationListAccess, ttlv.V1_0),
+	payload[WhoAmIRequest, WhoAmIResponse](OperationWhoAmI, ttlv.V1_0),
+	payload[CanIRequest, CanIResponse](OperationCanI, ttlv.V1_0),
+}

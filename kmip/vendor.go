@@ -1,0 +1,22 @@
+package kmip
+
+// The server's own vendor attributes. In KMIP 1.x they are custom attributes named "x-Strongroom-…" (set by the client)
+// and "y-Strongroom-…" (set by the server); in 2.x their Vendor Identification is "x" or "y", as KMIP 2.1 §4.60 maps it.
+const (
+	VendorClient = "x"
+	VendorServer = "y"
+
+	// AttributeWrappingKeyID is client-set at creation: the identifier of the key that wraps this one at rest.
+	AttributeWrappingKeyID = "Strongroom-WrappingKeyID"
+	// AttributeTag is client-set, with many instances: a word to find objects by.
+	AttributeTag = "Strongroom-Tag"
+	// AttributeProtection is server-set: how the material is kept, one of the Protection values.
+	AttributeProtection = "Strongroom-Protection"
+)
+
+// Values of the attribute Strongroom-Protection.
+const (
+	ProtectionSoftware     = "software"      // the row is under the root key
+	ProtectionHSMProtected = "hsm-protected" // the row is under a wrapping key
+	ProtectionHSM          = "hsm"           // the key is in a token and does not leave it
+)
