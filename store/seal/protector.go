@@ -1,0 +1,136 @@
+package seal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"strongroom/kmip"
+)
+
+// A Protector wraps the data keys of envelopes.
+type Protector interface {
+	// Reference names the protector in headers: "root", "file:<fingerprint>", "uid:<identifier>".
+	Reference() string
+	// Mechanism is the one that Wrap uses.
+	Mechanism() Mechanism
+	// Wrap protects a data key of 32 bytes.
+	Wrap(ctx context.Context, key []byte) ([]byte, error)
+	// Unwrap gives it back; the caller clears it. Bytes that do not unwrap are ErrDecrypt.
+	Unwrap(ctx context.Context, m Mechanism, wrapped []byte) ([]byte, error)
+}
+
+// A Mechanism is how a protector wraps a data key. The numbers are in envelopes and never change.
+type Mechanism uint8
+
+// Mechanisms.
+const (
+	MechanismXAES256GCM    Mechanism = 1 // in memory: nonce of 24 bytes, ciphertext, tag
+	MechanismAESGCM        Mechanism = 2 // a kmip.Key: IV of 12 bytes, ciphertext, tag
+	MechanismAESKWP        Mechanism = 3 // a kmip.Key: RFC 5649
+	MechanismRSAOAEPSHA256 Mechanism = 4 // a kmip.Key: RFC 8017 §7.1
+	MechanismRSAOAEPSHA1   Mechanism = 5 // a kmip.Key
+)
+
+// mechanisms has the name of each mechanism, and for those of a kmip.Key the parameters that ask for it.
+var mechanisms = [...]struct {
+	name       string
+	parameters *kmip.CryptographicParameters
+}{
+	MechanismXAES256GCM:    {"XAES-256-GCM", nil},
+	MechanismAESGCM:        {"AES-GCM", &kmip.CryptographicParameters{BlockCipherMode: kmip.BlockCipherModeGCM}},
+	MechanismAESKWP:        {"AES-KWP", &kmip.CryptographicParameters{BlockCipherMode: kmip.BlockCipherModeAESKeyWrapPadding}},
+	MechanismRSAOAEPSHA256: {"RSA-OAEP-SHA256", &kmip.CryptographicParameters{PaddingMethod: kmip.PaddingMethodOAEP, HashingAlgorithm: kmip.HashingAlgorithmSHA256}},
+	MechanismRSAOAEPSHA1:   {"RSA-OAEP-SHA1", &kmip.CryptographicParameters{PaddingMethod: kmip.PaddingMethodOAEP, HashingAlgorithm: kmip.HashingAlgorithmSHA1}},
+}
+
+func (m Mechanism) known() bool { return int(m) < len(mechanisms) && mechanisms[m].name != "" }
+
+// String is the name of the mechanism.
+func (m Mechanism) String() string {
+	if m.known() {
+		return mechanisms[m].name
+	}
+	return fmt.Sprintf("mechanism %d", uint8(m))
+}
+
+// parseMechanism is the mechanism of a name.
+func parseMechanism(name string) (Mechanism, error) {
+	for m := range mechanisms {
+		if mechanisms[m].name == name && name != "" {
+			return Mechanism(m), nil
+		}
+	}
+	return 0, fmt.Errorf("mechanism %q is not known", name)
+}
+
+// keyProtector is a managed key, in a token or in the database, as a protector.
+type keyProtector struct {
+	reference string
+	key       kmip.Key
+	mechanism Mechanism
+}
+
+// KeyProtector makes a protector of a managed key. Its attributes decide the mechanism: AES-GCM for an AES key, RSA-OAEP
+// with SHA-256 for either half of an RSA pair.
+func KeyProtector(reference string, key kmip.Key, a kmip.Attributes) (Protector, error) {
+	switch alg := a.Algorithm(); alg {
+	case kmip.CryptographicAlgorithmAES:
+		return &keyProtector{reference, key, MechanismAESGCM}, nil
+	case kmip.CryptographicAlgorithmRSA:
+		return &keyProtector{reference, key, MechanismRSAOAEPSHA256}, nil
+	default:
+		return nil, kmip.Errorf(kmip.ResultReasonInvalidField, "a wrapping key is an AES or RSA key, %v cannot wrap", alg)
+	}
+}
+
+func (p *keyProtector) Reference() string    { return p.reference }
+func (p *keyProtector) Mechanism() Mechanism { return p.mechanism }
+
+func (p *keyProtector) Wrap(ctx context.Context, key []byte) ([]byte, error) {
+	return p.key.Wrap(ctx, mechanisms[p.mechanism].parameters, key)
+}
+
+func (p *keyProtector) Unwrap(ctx context.Context, m Mechanism, wrapped []byte) ([]byte, error) {
+	if !m.known() || mechanisms[m].parameters == nil {
+		return nil, ErrDecrypt
+	}
+	key, err := p.key.Unwrap(ctx, mechanisms[m].parameters, wrapped)
+	if refused(err) {
+		return nil, ErrDecrypt
+	}
+	return key, err
+}
+
+// refused tells a ciphertext that the key did not accept from a key that could not be asked.
+func refused(err error) bool {
+	var e *kmip.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch e.Reason {
+	case kmip.ResultReasonCryptographicFailure, kmip.ResultReasonInvalidField, kmip.ResultReasonBadCryptographicParameters:
+		return true
+	}
+	return false
+}
+
+// memoryProtector is a secret in the server's memory as a protector.
+type memoryProtector struct {
+	reference string
+	cipher    *xaes
+}
+
+func (p *memoryProtector) Reference() string    { return p.reference }
+func (p *memoryProtector) Mechanism() Mechanism { return MechanismXAES256GCM }
+
+func (p *memoryProtector) Wrap(_ context.Context, key []byte) ([]byte, error) {
+	return p.cipher.seal(key, nil)
+}
+
+func (p *memoryProtector) Unwrap(_ context.Context, m Mechanism, wrapped []byte) ([]byte, error) {
+	if m != MechanismXAES256GCM {
+		return nil, ErrDecrypt
+	}
+	return p.cipher.open(wrapped, nil)
+}
