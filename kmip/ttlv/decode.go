@@ -195,6 +195,7 @@ func (d *Decoder) enter(p *plan, base unsafe.Pointer, it *Item) error {
 func (d *Decoder) structure(p *plan, base unsafe.Pointer, rest []byte) error {
 	vp := &p.versions[d.index]
 	var seen fieldSet
+	var it Item
 	for len(rest) > 0 {
 		header, n := measure(rest)
 		if n == 0 {
@@ -203,7 +204,7 @@ func (d *Decoder) structure(p *plan, base unsafe.Pointer, rest []byte) error {
 		if err := d.count(); err != nil {
 			return err
 		}
-		it := makeItem(rest, header, n)
+		it.set(rest, header, n)
 		rest = rest[n:]
 		i := vp.tags.find(it.Tag)
 		if i < 0 {

@@ -83,7 +83,9 @@ func (d *Decoder) only(data []byte) (Item, error) {
 	if n != len(data) {
 		return Item{}, malformed("%d bytes after the message", len(data)-n)
 	}
-	return makeItem(data, header, n), d.count()
+	var it Item
+	it.set(data, header, n)
+	return it, d.count()
 }
 
 // Value decodes the item into x by the plan of its type: x is a pointer to a

@@ -76,15 +76,13 @@ func misfit(data []byte) error {
 	return malformed("%v: length %d, but only %d bytes are left", tag, length, len(data)-headerSize)
 }
 
-// makeItem returns the item of data, of which measure gave header and size.
-func makeItem(data []byte, header uint64, size int) Item {
+// set makes it the item at the start of data, of which measure gave header and size.
+func (it *Item) set(data []byte, header uint64, size int) {
 	end := headerSize + int(uint32(header))
-	return Item{
-		Tag:  Tag(header >> 40),
-		Type: Type(header >> 32),
-		Body: data[headerSize:end:end],
-		Raw:  Raw(data[:size:size]),
-	}
+	it.Tag = Tag(header >> 40)
+	it.Type = Type(header >> 32)
+	it.Body = data[headerSize:end:end]
+	it.Raw = Raw(data[:size:size])
 }
 
 // Text returns the value of a Text String; it borrows the message.
@@ -194,19 +192,19 @@ type Children struct {
 }
 
 // Next returns the next item, and false after the last or at a fault.
-func (c *Children) Next() (Item, bool) {
+func (c *Children) Next() (it Item, ok bool) {
 	if len(c.rest) == 0 || c.err != nil {
-		return Item{}, false
+		return it, false
 	}
 	header, n := measure(c.rest)
 	if n == 0 {
 		c.err = misfit(c.rest)
-		return Item{}, false
+		return it, false
 	}
 	if c.err = c.d.count(); c.err != nil {
-		return Item{}, false
+		return it, false
 	}
-	it := makeItem(c.rest, header, n)
+	it.set(c.rest, header, n)
 	c.rest = c.rest[n:]
 	return it, true
 }

@@ -2,9 +2,11 @@ package ttlv
 
 import (
 	"bytes"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/big"
 	"strconv"
 	"unicode/utf8"
 )
@@ -256,6 +258,9 @@ func jsonText(t Type, value json.Token) (string, bool) {
 		switch t {
 		case TypeInteger, TypeLongInteger, TypeEnumeration, TypeInterval:
 			return v.String(), true
+		case TypeBigInteger: // others write small ones so
+			n, err := v.Int64()
+			return hex.EncodeToString(twosComplement(big.NewInt(n))), err == nil
 		}
 	case bool:
 		return strconv.FormatBool(v), t == TypeBoolean

@@ -142,7 +142,7 @@ type xmlAttributes struct {
 }
 
 // element returns the item of the element that start began, which follows the name
-// of attribute.
+// of attribute. Others leave the value out where it is empty.
 func (p *xmlParser) element(start *xml.StartElement, attribute Tag) (n Node, err error) {
 	if err := p.limits.count(); err != nil {
 		return n, err
@@ -165,7 +165,7 @@ func (p *xmlParser) element(start *xml.StartElement, attribute Tag) (n Node, err
 		}
 		return n, nil
 	}
-	if !a.hasValue {
+	if !a.hasValue && n.Type != TypeTextString && n.Type != TypeByteString {
 		return n, it.fault("no value")
 	}
 	if n.Value, err = parseText(n.Type, meaning(n.Tag, attribute), a.value); err != nil {
