@@ -85,8 +85,8 @@ type Located struct {
 	InitialDate      time.Time
 }
 
-// A Backend keeps managed objects. Errors that concern the caller are *Error: Item Not Found for an identifier that is
-// not there, Object Already Exists for one in use, Sensitive or Not Extractable for material that must stay.
+// A Backend keeps managed objects. Errors that concern the caller are *Error: Object Not Found for an identifier
+// that is not there, Object Already Exists for one in use, Sensitive or Not Extractable for material that must stay.
 type Backend interface {
 	// Generate makes the key that o.Attributes describe (Object Type, Cryptographic Algorithm, Cryptographic
 	// Length, Cryptographic Usage Mask, …) and keeps it under o.UniqueIdentifier.

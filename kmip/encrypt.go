@@ -1,5 +1,7 @@
 package kmip
 
+import "strongroom/kmip/ttlv"
+
 // EncryptRequest encrypts data with a key. KMIP 2.1 §6.1.17.
 type EncryptRequest struct {
 	UniqueIdentifier                      UniqueIdentifier         `ttlv:"UniqueIdentifier"`
@@ -19,6 +21,14 @@ type EncryptResponse struct {
 	IVCounterNonce             []byte           `ttlv:"IVCounterNonce,omitempty"`
 	CorrelationValue           []byte           `ttlv:"CorrelationValue,1.3+,omitempty"`
 	AuthenticatedEncryptionTag []byte           `ttlv:"AuthenticatedEncryptionTag,1.4+,omitempty"`
+}
+
+// For appends the tag to the data for a version that has no field for it: such clients give both back together.
+func (r *EncryptResponse) For(v ttlv.Version) {
+	if v < ttlv.V1_4 && r.AuthenticatedEncryptionTag != nil {
+		r.Data = append(r.Data, r.AuthenticatedEncryptionTag...)
+		r.AuthenticatedEncryptionTag = nil
+	}
 }
 
 // DecryptRequest decrypts data with a key. KMIP 2.1 §6.1.11.

@@ -36,14 +36,15 @@ func (e *Error) Is(target error) bool {
 
 // Reasons to compare with by errors.Is.
 var (
-	ErrNotFound = &Error{Reason: ResultReasonItemNotFound}
+	ErrNotFound = &Error{Reason: ResultReasonObjectNotFound}
 	ErrExists   = &Error{Reason: ResultReasonObjectAlreadyExists}
 	ErrConflict = errors.New("the object was changed by another request")
 )
 
-// NotFound is the one answer for an identifier that does not exist and for one that the caller may not know of.
+// NotFound is the one answer for an identifier that does not exist and for one that the caller may not know of: Object Not
+// Found, which 1.x calls Item Not Found.
 func NotFound(uid string) *Error {
-	return Errorf(ResultReasonItemNotFound, "object %q does not exist, or you may not use it", clip(uid))
+	return Errorf(ResultReasonObjectNotFound, "object %q does not exist, or you may not use it", clip(uid))
 }
 
 // ReasonOf is the reason a client hears for err: that of an *Error, else General Failure.

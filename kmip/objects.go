@@ -218,3 +218,50 @@ type CryptographicParameters struct {
 	PSource                       []byte                    `ttlv:"PSource,1.4+,omitempty"`
 	TrailerField                  *int32                    `ttlv:"TrailerField,1.4+"`
 }
+
+// ObjectType is the type of the object that is set, 0 for none or several.
+func (v *Value) ObjectType() ObjectType {
+	var found ObjectType
+	for _, x := range []struct {
+		is bool
+		t  ObjectType
+	}{
+		{v.Certificate != nil, ObjectTypeCertificate},
+		{v.CertificateRequest != nil, ObjectTypeCertificateRequest},
+		{v.SymmetricKey != nil, ObjectTypeSymmetricKey},
+		{v.PrivateKey != nil, ObjectTypePrivateKey},
+		{v.PublicKey != nil, ObjectTypePublicKey},
+		{v.SplitKey != nil, ObjectTypeSplitKey},
+		{v.Template != nil, ObjectTypeTemplate},
+		{v.SecretData != nil, ObjectTypeSecretData},
+		{v.OpaqueObject != nil, ObjectTypeOpaqueObject},
+		{v.PGPKey != nil, ObjectTypePGPKey},
+	} {
+		if x.is && found != 0 {
+			return 0
+		}
+		if x.is {
+			found = x.t
+		}
+	}
+	return found
+}
+
+// KeyBlock is the object's key block, nil for one that has none.
+func (v *Value) KeyBlock() *KeyBlock {
+	switch {
+	case v.SymmetricKey != nil:
+		return &v.SymmetricKey.KeyBlock
+	case v.PrivateKey != nil:
+		return &v.PrivateKey.KeyBlock
+	case v.PublicKey != nil:
+		return &v.PublicKey.KeyBlock
+	case v.SplitKey != nil:
+		return &v.SplitKey.KeyBlock
+	case v.SecretData != nil:
+		return &v.SecretData.KeyBlock
+	case v.PGPKey != nil:
+		return &v.PGPKey.KeyBlock
+	}
+	return nil
+}
