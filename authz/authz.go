@@ -1,0 +1,155 @@
+// Package authz says who may do what: pure functions over a table and the object itself.
+//
+//	                                       database key                      HSM key
+//	create, register, import               everyone in Create                HSMAdmin only
+//	every operation                        its owners                        every HSMAdmin
+//	one operation                          who holds a grant of it, or "*"   the same
+//	Locate                                 owners, and holders of any grant  the same
+//
+// Each grant names one operation and none implies another. Nothing else gives a right: not the group, not the link from
+// a private key to its public half, not a right on another object.
+package authz
+
+import (
+	"slices"
+	"unicode"
+	"unicode/utf8"
+
+	"strongroom/kmip"
+)
+
+// Everyone is the identity in lists, owners and grants that stands for every authenticated identity. Nobody has it.
+const Everyone = "*"
+
+// A Table has the rights that do not come from an object. It is not changed once it is in use: a new configuration is a
+// new Table.
+type Table struct {
+	HSMAdmin []string // own every HSM key together, and alone make new ones
+	Create   []string // make database keys: Create, Create Key Pair, Register, Import
+}
+
+// Allow is nil when identity may perform op on the object that exists. Who may do nothing at all with it hears that it
+// does not exist; who may do something else hears Permission Denied.
+func (t *Table) Allow(identity string, op kmip.Operation, o *kmip.Object) error {
+	if t.owns(identity, o) || Grantable(op) && holds(identity, o, func(g kmip.Operation) bool { return g == op }) {
+		return nil
+	}
+	if t.Visible(identity, o) {
+		return kmip.Errorf(kmip.ResultReasonPermissionDenied, "you may use object %q, but not for %s", o.UniqueIdentifier, op)
+	}
+	return kmip.NotFound(o.UniqueIdentifier)
+}
+
+// MayCreate says whether identity may make new objects: HSM keys, or database keys.
+func (t *Table) MayCreate(identity string, hsm bool) bool {
+	if hsm {
+		return t.Admin(identity)
+	}
+	return names(t.Create, identity)
+}
+
+// Admin says whether identity is an hsm_admin.
+func (t *Table) Admin(identity string) bool { return names(t.HSMAdmin, identity) }
+
+// Visible says whether Locate may show the object to identity: to its owners and to who may use it in some way.
+func (t *Table) Visible(identity string, o *kmip.Object) bool {
+	return t.owns(identity, o) || holds(identity, o, Grantable)
+}
+
+// owns says whether identity may do everything with the object. HSM keys have no owner but the table's: what a backend
+// says of them may be older than the table.
+func (t *Table) owns(identity string, o *kmip.Object) bool {
+	_, _, hsm, err := kmip.HSMKey(o.UniqueIdentifier)
+	switch {
+	case err != nil:
+		return false
+	case hsm:
+		return t.Admin(identity)
+	}
+	return names(o.Owners, identity)
+}
+
+// holds says whether identity, or everyone, was granted an operation that is wanted.
+func holds(identity string, o *kmip.Object, wanted func(kmip.Operation) bool) bool {
+	if !somebody(identity) {
+		return false
+	}
+	for _, g := range o.Grants {
+		if (g.Grantee == identity || g.Grantee == Everyone) && wanted(g.Operation) {
+			return true
+		}
+	}
+	return false
+}
+
+// names says whether a list has identity, or everyone.
+func names(list []string, identity string) bool {
+	return somebody(identity) && (slices.Contains(list, identity) || slices.Contains(list, Everyone))
+}
+
+// somebody is false of what CheckIdentity never lets in and no caller may pass either.
+func somebody(identity string) bool { return identity != "" && identity != Everyone }
+
+// grantable has the operations on one existing object that a grant may name. Those that make an object without looking at
+// another, and those that change who may do what, are not among them.
+var grantable = map[kmip.Operation]bool{
+	kmip.OperationActivate:           true,
+	kmip.OperationAddAttribute:       true,
+	kmip.OperationAdjustAttribute:    true,
+	kmip.OperationArchive:            true,
+	kmip.OperationCertify:            true,
+	kmip.OperationCheck:              true,
+	kmip.OperationDecrypt:            true,
+	kmip.OperationDeleteAttribute:    true,
+	kmip.OperationDeriveKey:          true,
+	kmip.OperationDestroy:            true,
+	kmip.OperationEncrypt:            true,
+	kmip.OperationExport:             true,
+	kmip.OperationGet:                true,
+	kmip.OperationGetAttributeList:   true,
+	kmip.OperationGetAttributes:      true,
+	kmip.OperationGetUsageAllocation: true,
+	kmip.OperationMAC:                true,
+	kmip.OperationMACVerify:          true,
+	kmip.OperationModifyAttribute:    true,
+	kmip.OperationObtainLease:        true,
+	kmip.OperationReCertify:          true,
+	kmip.OperationReKey:              true,
+	kmip.OperationReKeyKeyPair:       true,
+	kmip.OperationRecover:            true,
+	kmip.OperationRevoke:             true,
+	kmip.OperationSetAttribute:       true,
+	kmip.OperationSign:               true,
+	kmip.OperationSignatureVerify:    true,
+	kmip.OperationValidate:           true,
+}
+
+// Grantable says whether a grant may name op: an operation on an object that exists, and not Create, Create Key Pair,
+// Register, Import, Grant Access or Withdraw Access.
+func Grantable(op kmip.Operation) bool { return grantable[op] }
+
+// CheckIdentity refuses what may not be an identity, whatever certificate says it: an empty one, "*", more than 256
+// bytes, invalid UTF-8, and characters that do not show or that only change how others show, for two identities must
+// not look the same in a list or an audit line.
+func CheckIdentity(identity string) error {
+	switch {
+	case identity == "":
+		return refuse("it is empty")
+	case identity == Everyone:
+		return refuse("%q stands for everyone", Everyone)
+	case len(identity) > 256:
+		return refuse("it is longer than 256 bytes")
+	case !utf8.ValidString(identity):
+		return refuse("it is not UTF-8")
+	}
+	for _, c := range identity {
+		if unicode.IsControl(c) || unicode.Is(unicode.Cf, c) || c == '\u2028' || c == '\u2029' {
+			return refuse("it contains the control character %U", c)
+		}
+	}
+	return nil
+}
+
+func refuse(format string, args ...any) error {
+	return kmip.Errorf(kmip.ResultReasonAuthenticationNotSuccessful, "this identity is refused: "+format, args...)
+}

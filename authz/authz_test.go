@@ -1,0 +1,192 @@
+package authz
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"strongroom/kmip"
+)
+
+// operations are all that there are: those of KMIP 2.1 §11.36 and the server's own.
+func operations() []kmip.Operation {
+	var all []kmip.Operation
+	for op := kmip.OperationCreate; op <= kmip.OperationPing; op++ {
+		all = append(all, op)
+	}
+	return append(all, kmip.OperationGrantAccess, kmip.OperationWithdrawAccess, kmip.OperationListAccess, kmip.OperationWhoAmI, kmip.OperationCanI)
+}
+
+const (
+	allowed = "allowed"
+	denied  = "denied"  // Permission Denied
+	unknown = "unknown" // Item Not Found
+)
+
+// outcome is what Allow says, in a word.
+func outcome(t *testing.T, err error) string {
+	switch {
+	case err == nil:
+		return allowed
+	case errors.Is(err, kmip.ErrNotFound):
+		return unknown
+	case kmip.ReasonOf(err) == kmip.ResultReasonPermissionDenied:
+		return denied
+	}
+	require.NoError(t, err)
+	return ""
+}
+
+// TestAllow goes through every operation for every kind of caller, object and grant.
+func TestAllow(t *testing.T) {
+	const uid, hsm = "5f0c", "hsm::4::k"
+	table := &Table{HSMAdmin: []string{"root"}, Create: []string{"*"}}
+	everybodyIsAdmin := &Table{HSMAdmin: []string{"*"}}
+	nobodyIsAdmin := &Table{}
+	sign := kmip.OperationSign
+
+	cases := []struct {
+		name     string
+		table    *Table
+		identity string
+		object   kmip.Object
+		sign     string // for Sign
+		rest     string // for all else
+	}{
+		{"owner", table, "ann", kmip.Object{UniqueIdentifier: uid, Owners: []string{"bob", "ann"}}, allowed, allowed},
+		{"everyone owns", table, "ann", kmip.Object{UniqueIdentifier: uid, Owners: []string{"*"}}, allowed, allowed},
+		{"stranger", table, "eve", kmip.Object{UniqueIdentifier: uid, Owners: []string{"ann"}}, unknown, unknown},
+		{"stranger of an object without owner", table, "eve", kmip.Object{UniqueIdentifier: uid}, unknown, unknown},
+		{"prefix of the owner", table, "an", kmip.Object{UniqueIdentifier: uid, Owners: []string{"ann"}}, unknown, unknown},
+		{"owner in capitals", table, "ANN", kmip.Object{UniqueIdentifier: uid, Owners: []string{"ann"}}, unknown, unknown},
+		{"hsm_admin and a database key", table, "root", kmip.Object{UniqueIdentifier: uid, Owners: []string{"ann"}}, unknown, unknown},
+		{"grantee", table, "eve", kmip.Object{UniqueIdentifier: uid, Owners: []string{"ann"}, Grants: []kmip.Grant{{Grantee: "eve", Operation: sign}}}, allowed, denied},
+		{"grant to everyone", table, "eve", kmip.Object{UniqueIdentifier: uid, Owners: []string{"ann"}, Grants: []kmip.Grant{{Grantee: "*", Operation: sign}}}, allowed, denied},
+		{"grant to another", table, "eve", kmip.Object{UniqueIdentifier: uid, Owners: []string{"ann"}, Grants: []kmip.Grant{{Grantee: "bob", Operation: sign}}}, unknown, unknown},
+		{"grant of what cannot be granted", table, "eve", kmip.Object{UniqueIdentifier: uid, Grants: []kmip.Grant{
+			{Grantee: "eve", Operation: kmip.OperationCreate}, {Grantee: "eve", Operation: kmip.OperationGrantAccess}, {Grantee: "*", Operation: kmip.OperationImport},
+		}}, unknown, unknown},
+		{"empty identity, empty owner", table, "", kmip.Object{UniqueIdentifier: uid, Owners: []string{""}, Grants: []kmip.Grant{{Operation: sign}}}, unknown, unknown},
+		{"empty identity, everyone", everybodyIsAdmin, "", kmip.Object{UniqueIdentifier: hsm, Owners: []string{"*"}, Grants: []kmip.Grant{{Grantee: "*", Operation: sign}}}, unknown, unknown},
+		{"everyone is nobody", table, "*", kmip.Object{UniqueIdentifier: uid, Owners: []string{"*"}, Grants: []kmip.Grant{{Grantee: "*", Operation: sign}}}, unknown, unknown},
+
+		{"hsm_admin", table, "root", kmip.Object{UniqueIdentifier: hsm}, allowed, allowed},
+		{"everyone is hsm_admin", everybodyIsAdmin, "eve", kmip.Object{UniqueIdentifier: hsm}, allowed, allowed},
+		{"stranger of an HSM key", table, "eve", kmip.Object{UniqueIdentifier: hsm}, unknown, unknown},
+		{"owner by a backend's word", table, "ann", kmip.Object{UniqueIdentifier: hsm, Owners: []string{"ann", "*"}}, unknown, unknown},
+		{"no hsm_admin", nobodyIsAdmin, "root", kmip.Object{UniqueIdentifier: hsm, Owners: []string{"root"}}, unknown, unknown},
+		{"grantee of an HSM key", table, "eve", kmip.Object{UniqueIdentifier: hsm, Grants: []kmip.Grant{{Grantee: "eve", Operation: sign}}}, allowed, denied},
+		{"grant of an HSM key to everyone", table, "eve", kmip.Object{UniqueIdentifier: hsm, Grants: []kmip.Grant{{Grantee: "*", Operation: sign}}}, allowed, denied},
+		{"HSM key that is none", everybodyIsAdmin, "eve", kmip.Object{UniqueIdentifier: "hsm::four::k", Owners: []string{"*"}}, unknown, unknown},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			for _, op := range operations() {
+				want := c.rest
+				if op == sign {
+					want = c.sign
+				}
+				require.Equal(t, want, outcome(t, c.table.Allow(c.identity, op, &c.object)), "%s", op)
+			}
+			require.Equal(t, c.sign != unknown, c.table.Visible(c.identity, &c.object), "visible")
+		})
+	}
+}
+
+// TestGrant goes through every pair of operations: each grant allows its own and no other.
+func TestGrant(t *testing.T) {
+	table := &Table{HSMAdmin: []string{"root"}}
+	for _, uid := range []string{"k", "hsm::4::k"} {
+		for _, granted := range operations() {
+			o := &kmip.Object{UniqueIdentifier: uid, Owners: []string{"ann"}, Grants: []kmip.Grant{{Grantee: "eve", Operation: granted}}}
+			for _, op := range operations() {
+				want := unknown
+				if Grantable(granted) {
+					want = denied
+				}
+				if Grantable(granted) && op == granted {
+					want = allowed
+				}
+				require.Equal(t, want, outcome(t, table.Allow("eve", op, o)), "%s with a grant of %s on %s", op, granted, uid)
+			}
+		}
+	}
+}
+
+// TestStrangerHearsOfNothing compares the whole answer with that for an identifier that does not exist.
+func TestStrangerHearsOfNothing(t *testing.T) {
+	err := (&Table{}).Allow("eve", kmip.OperationGet, &kmip.Object{UniqueIdentifier: "k", Owners: []string{"ann"}})
+	require.Equal(t, kmip.NotFound("k"), err)
+}
+
+func TestGrantable(t *testing.T) {
+	never := []kmip.Operation{
+		kmip.OperationCreate, kmip.OperationCreateKeyPair, kmip.OperationRegister, kmip.OperationImport,
+		kmip.OperationGrantAccess, kmip.OperationWithdrawAccess, kmip.OperationListAccess, kmip.OperationWhoAmI, kmip.OperationCanI,
+		kmip.OperationLocate, kmip.OperationQuery, kmip.OperationDiscoverVersions, kmip.OperationHash,
+		kmip.OperationRNGRetrieve, kmip.OperationRNGSeed, 0, kmip.OperationPing + 1,
+	}
+	for _, op := range never {
+		require.False(t, Grantable(op), "%s", op)
+	}
+	for _, op := range []kmip.Operation{
+		kmip.OperationGet, kmip.OperationExport, kmip.OperationGetAttributes, kmip.OperationGetAttributeList,
+		kmip.OperationAddAttribute, kmip.OperationModifyAttribute, kmip.OperationDeleteAttribute, kmip.OperationSetAttribute,
+		kmip.OperationEncrypt, kmip.OperationDecrypt, kmip.OperationSign, kmip.OperationSignatureVerify, kmip.OperationMAC,
+		kmip.OperationMACVerify, kmip.OperationActivate, kmip.OperationRevoke, kmip.OperationDestroy, kmip.OperationReKey,
+		kmip.OperationReKeyKeyPair, kmip.OperationDeriveKey, kmip.OperationCheck,
+	} {
+		require.True(t, Grantable(op), "%s", op)
+		require.NotContains(t, never, op)
+	}
+	require.False(t, slices.Contains(operations(), kmip.Operation(0)))
+}
+
+func TestMayCreate(t *testing.T) {
+	cases := []struct {
+		table    Table
+		identity string
+		database bool
+		hsm      bool
+	}{
+		{Table{}, "ann", false, false},
+		{Table{Create: []string{"*"}}, "ann", true, false},
+		{Table{Create: []string{"ann"}}, "ann", true, false},
+		{Table{Create: []string{"ann"}}, "eve", false, false},
+		{Table{HSMAdmin: []string{"ann"}}, "ann", false, true},
+		{Table{HSMAdmin: []string{"ann"}, Create: []string{"*"}}, "eve", true, false},
+		{Table{HSMAdmin: []string{"*"}, Create: []string{"bob"}}, "eve", false, true},
+		{Table{HSMAdmin: []string{"*"}, Create: []string{"*"}}, "", false, false},
+		{Table{HSMAdmin: []string{"*"}, Create: []string{"*"}}, "*", false, false},
+	}
+	for _, c := range cases {
+		name := fmt.Sprintf("%q of %+v", c.identity, c.table)
+		require.Equal(t, c.database, c.table.MayCreate(c.identity, false), name)
+		require.Equal(t, c.hsm, c.table.MayCreate(c.identity, true), name)
+		require.Equal(t, c.hsm, c.table.Admin(c.identity), name)
+	}
+}
+
+func TestCheckIdentity(t *testing.T) {
+	for _, good := range []string{"ann", "ops@example.com", "Zoë Ångström", "李", "a b", "**", "spiffe://x/y", strings.Repeat("a", 256)} {
+		require.NoError(t, CheckIdentity(good), "%q", good)
+	}
+	for _, bad := range []string{"", "*", "a\x00b", "\n", "a\tb", "\x7f", "a\u0085", "a\u200bb", "a\u202eb", "\u2028", "\ufeffann", "\xff", "a\xc3", strings.Repeat("a", 257)} {
+		require.Error(t, CheckIdentity(bad), "%q", bad)
+		require.Equal(t, kmip.ResultReasonAuthenticationNotSuccessful, kmip.ReasonOf(CheckIdentity(bad)))
+	}
+}
+
+func TestAllowDoesNotAllocate(t *testing.T) {
+	table := &Table{HSMAdmin: []string{"root"}}
+	o := &kmip.Object{UniqueIdentifier: "hsm::4::k", Grants: []kmip.Grant{{Grantee: "ann", Operation: kmip.OperationSign}}}
+	require.Zero(t, testing.AllocsPerRun(100, func() {
+		if table.Allow("ann", kmip.OperationSign, o) != nil || table.Allow("root", kmip.OperationDestroy, o) != nil {
+			panic("refused")
+		}
+	}))
+}
