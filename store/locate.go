@@ -1,0 +1,146 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"strongroom/kmip"
+	"strongroom/kmip/ttlv"
+)
+
+// mostLocated is how many answers one search has at most, to bound its memory.
+const mostLocated = 100_000
+
+// What a user may see is what it owns and what it, or everyone, was granted something on. The two parts are read in the
+// order of an index each and merged, so that a search that needs few answers reads few rows. A search for a word reads
+// the rows that have it.
+const (
+	locateColumns = `o.initial_date, o.uid, o.object_type, o.attributes`
+
+	locateAll = `SELECT ` + locateColumns + ` FROM objects o
+			WHERE o.owner = $1 AND o.destroyed >= $2 AND o.destroyed <= $3
+		UNION ALL
+		SELECT ` + locateColumns + ` FROM objects o
+			WHERE o.uid IN (SELECT g.uid FROM grants g WHERE g.grantee IN ($1, '*'))
+			AND o.owner <> $1 AND o.destroyed >= $2 AND o.destroyed <= $3
+		ORDER BY 1 DESC, 2 DESC`
+
+	locateWord = `SELECT ` + locateColumns + ` FROM objects o
+			WHERE o.uid IN (SELECT w.uid FROM words w WHERE w.value = $1 AND w.kind = $2)
+			AND o.destroyed = 0 AND (o.owner = $3 OR EXISTS
+				(SELECT 1 FROM grants g WHERE g.uid = o.uid AND g.grantee IN ($3, '*')))
+		ORDER BY 1 DESC, 2 DESC`
+)
+
+// Locate lists what matches, newest first.
+func (s *Store) Locate(ctx context.Context, q *kmip.Search) ([]kmip.Located, error) {
+	p, ok := s.plan(q)
+	if !ok {
+		return nil, nil
+	}
+	rows, err := p.query(ctx, s.readers)
+	if err != nil {
+		return nil, fmt.Errorf("locating: %w", err)
+	}
+	defer rows.Close()
+	var all []kmip.Located
+	for rows.Next() {
+		uid, created, ok, err := p.next(rows)
+		if err != nil {
+			return nil, fmt.Errorf("locating: %w", err)
+		}
+		if !ok {
+			continue
+		}
+		all = append(all, kmip.Located{UniqueIdentifier: uid, InitialDate: time.UnixMicro(created).UTC()})
+		if len(all) == q.Most || len(all) == mostLocated {
+			break
+		}
+	}
+	return all, rows.Err()
+}
+
+// A plan is how a search is answered.
+type plan struct {
+	identity   string
+	word       *word // the word that finds the rows, nil to read all that identity may see
+	live, gone bool  // which rows are wanted
+	objectType kmip.ObjectType
+	rest       kmip.Attributes // what is compared row by row
+	now        time.Time
+}
+
+// plan takes apart what a search wants; there is nothing to search where ok is false.
+func (s *Store) plan(q *kmip.Search) (p *plan, ok bool) {
+	p = &plan{identity: q.Identity, now: s.now()}
+	p.live = q.Storage == 0 || q.Storage&kmip.StorageStatusMaskOnLineStorage != 0
+	p.gone = q.Storage&kmip.StorageStatusMaskDestroyedStorage != 0
+	for _, want := range q.Attributes {
+		switch v := want.Value.(type) {
+		case kmip.ObjectType:
+			if p.objectType != 0 && p.objectType != v {
+				return nil, false
+			}
+			p.objectType = v
+			continue
+		case kmip.State:
+			if v == kmip.StateDestroyed || v == kmip.StateDestroyedCompromised {
+				p.gone = p.gone || q.Storage == 0
+			}
+		}
+		p.rest = append(p.rest, want)
+	}
+	if q.Group == kmip.ObjectGroupMemberGroupMemberFresh {
+		p.rest = append(p.rest, kmip.Attribute{Tag: ttlv.TagFresh, Value: true})
+	}
+	if !p.gone { // destroyed objects have no words
+		p.word = findingWord(p.rest)
+	}
+	return p, p.live || p.gone
+}
+
+// findingWord is the word that finds what a search wants.
+func findingWord(wanted kmip.Attributes) *word {
+	for _, want := range wanted {
+		if w, ok := wordOf(want); ok && w.value != "" {
+			return &w
+		}
+	}
+	return nil
+}
+
+func (p *plan) query(ctx context.Context, db *sql.DB) (*sql.Rows, error) {
+	if p.word != nil {
+		return db.QueryContext(ctx, locateWord, p.word.value, p.word.kind, p.identity)
+	}
+	from, to := 0, 1
+	if !p.gone {
+		to = 0
+	}
+	if !p.live {
+		from = 1
+	}
+	return db.QueryContext(ctx, locateAll, p.identity, from, to)
+}
+
+// next reads a row and says whether it matches.
+func (p *plan) next(rows *sql.Rows) (uid string, created int64, ok bool, err error) {
+	var objectType int64
+	var attributes sql.RawBytes
+	if err := rows.Scan(&created, &uid, &objectType, &attributes); err != nil {
+		return "", 0, false, err
+	}
+	if p.objectType != 0 && p.objectType != kmip.ObjectType(objectType) {
+		return "", 0, false, nil
+	}
+	if len(p.rest) == 0 {
+		return uid, created, true, nil
+	}
+	o := &kmip.Object{UniqueIdentifier: uid}
+	if o.Attributes, err = kmip.DecodeAttributes(attributes); err != nil {
+		return "", 0, false, fmt.Errorf("reading object %q: %w", uid, err)
+	}
+	return uid, created, matches(o, p.rest, p.now), nil
+}

@@ -1,0 +1,422 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"strongroom/kmip"
+	"strongroom/store/seal"
+	"strongroom/store/soft"
+)
+
+// The Store answers the contract.
+var (
+	_ kmip.Backend = (*Store)(nil)
+	_ kmip.Access  = (*Store)(nil)
+)
+
+// Generate makes a symmetric key and keeps it.
+func (s *Store) Generate(ctx context.Context, o *kmip.Object) error {
+	v, err := soft.Generate(o.Attributes)
+	if err != nil {
+		return err
+	}
+	return s.Register(ctx, o, v)
+}
+
+// Register keeps an object that comes with its material.
+func (s *Store) Register(ctx context.Context, o *kmip.Object, v *kmip.Value) error {
+	n, err := s.newObject(ctx, o, v)
+	if err != nil {
+		return err
+	}
+	return s.writer.write(ctx, n.insert, func() { n.publish(o) })
+}
+
+// GeneratePair makes two halves of a pair and keeps both or neither.
+func (s *Store) GeneratePair(ctx context.Context, private, public *kmip.Object) error {
+	if private.UniqueIdentifier == public.UniqueIdentifier {
+		return kmip.Errorf(kmip.ResultReasonInvalidField, "the two halves of a pair cannot both be named %q", private.UniqueIdentifier)
+	}
+	for _, o := range []*kmip.Object{private, public} {
+		if r, err := s.row(ctx, o.UniqueIdentifier); err == nil {
+			return r.exists()
+		} else if !errors.Is(err, kmip.ErrNotFound) {
+			return err
+		}
+	}
+	privateValue, publicValue, err := soft.GeneratePair(private.Attributes, public.Attributes)
+	if err != nil {
+		return err
+	}
+	first, err := s.newObject(ctx, private, privateValue)
+	if err != nil {
+		return err
+	}
+	second, err := s.newObject(ctx, public, publicValue)
+	if err != nil {
+		return err
+	}
+	insert := func(b *batch) error {
+		for _, n := range []*newObject{first, second} {
+			if err := n.free(b); err != nil {
+				return err
+			}
+		}
+		if err := first.insert(b); err != nil {
+			return err
+		}
+		return second.insert(b)
+	}
+	return s.writer.write(ctx, insert, func() { first.publish(private); second.publish(public) })
+}
+
+// A newObject is a row that is not in the database yet.
+type newObject struct {
+	row        *row
+	attributes []byte // encoded
+	words      []word
+}
+
+// newObject seals the material and encodes the row. It borrows nothing of o and clears v's encoding.
+func (s *Store) newObject(ctx context.Context, o *kmip.Object, v *kmip.Value) (*newObject, error) {
+	uid := strings.Clone(o.UniqueIdentifier)
+	if _, _, hsm, _ := kmip.HSMKey(uid); hsm || uid == "" {
+		return nil, kmip.Errorf(kmip.ResultReasonInvalidField, "%q is not an identifier that the database keeps", uid)
+	}
+	if len(o.Owners) != 1 || o.Owners[0] == "" {
+		return nil, fmt.Errorf("object %q has %d owners, an object in the database has one", uid, len(o.Owners))
+	}
+	plain, err := encodeValue(v)
+	if err != nil {
+		return nil, err
+	}
+	e, err := s.seal(ctx, o, plain)
+	if err != nil {
+		return nil, err
+	}
+	n := &newObject{}
+	attributes := o.Attributes.WithVendor(kmip.VendorServer, kmip.AttributeProtection, protection(e))
+	if n.attributes, attributes, err = encodeAttributes(attributes); err != nil {
+		return nil, err
+	}
+	n.words = words(attributes)
+	n.row = s.newRow(&kmip.Object{
+		UniqueIdentifier: uid,
+		Owners:           []string{strings.Clone(o.Owners[0])},
+		Grants:           ownGrants(o.Grants),
+		Attributes:       attributes,
+		Revision:         1,
+	}, micros(s.now()), e, nil)
+	return n, nil
+}
+
+// encodeAttributes encodes a list, and decodes it again: the copy borrows nothing from the message that it came in.
+func encodeAttributes(a kmip.Attributes) ([]byte, kmip.Attributes, error) {
+	encoded, err := a.Encode()
+	if err != nil {
+		return nil, nil, err
+	}
+	own, err := kmip.DecodeAttributes(encoded)
+	return encoded, own, err
+}
+
+// ownGrants is a copy of a list, with each grant once.
+func ownGrants(grants []kmip.Grant) []kmip.Grant {
+	var own []kmip.Grant
+	seen := map[kmip.Grant]bool{}
+	for _, g := range grants {
+		if !seen[g] {
+			g.Grantee = strings.Clone(g.Grantee)
+			seen[g] = true
+			own = append(own, g)
+		}
+	}
+	return own
+}
+
+// exists is the error for an identifier in use, or once used.
+func (r *row) exists() error { return existing(r.object.UniqueIdentifier, r.envelope == nil) }
+
+func existing(uid string, destroyed bool) error {
+	if destroyed {
+		return kmip.Errorf(kmip.ResultReasonObjectAlreadyExists, "object %q was destroyed, and its identifier is not used again", uid)
+	}
+	return kmip.Errorf(kmip.ResultReasonObjectAlreadyExists, "object %q already exists", uid)
+}
+
+const (
+	insertObject = `INSERT INTO objects (uid, owner, object_type, initial_date, destroyed, attributes, envelope, protector, revision)
+		VALUES ($1, $2, $3, $4, 0, $5, $6, $7, 1) ON CONFLICT (uid) DO NOTHING`
+	selectState = `SELECT destroyed FROM objects WHERE uid = $1`
+	insertWord  = `INSERT INTO words (uid, kind, value) VALUES ($1, $2, $3)`
+	insertGrant = `INSERT INTO grants (uid, grantee, operation) VALUES ($1, $2, $3)`
+	deleteWords = `DELETE FROM words WHERE uid = $1`
+	dropGrants  = `DELETE FROM grants WHERE uid = $1`
+
+	updateObject = `UPDATE objects SET attributes = $1, envelope = $2, protector = $3, revision = revision + 1
+		WHERE uid = $4 AND revision = $5`
+	touchObject   = `UPDATE objects SET revision = revision + 1 WHERE uid = $1 AND revision = $2 AND destroyed = 0`
+	destroyObject = `UPDATE objects SET attributes = $1, envelope = NULL, protector = '', destroyed = 1, revision = revision + 1
+		WHERE uid = $2 AND revision = $3 AND destroyed = 0`
+)
+
+// writes are the statements that the writer prepares.
+var writes = []string{
+	insertObject, selectState, insertWord, insertGrant, deleteWords, dropGrants, updateObject, touchObject, destroyObject,
+	insertRecord, updateRecord, deleteRecord,
+}
+
+// free refuses an identifier that is in use.
+func (n *newObject) free(b *batch) error {
+	uid := n.row.object.UniqueIdentifier
+	var destroyed bool
+	switch err := b.row(selectState, []any{uid}, &destroyed); {
+	case err == nil:
+		return refuse(existing(uid, destroyed))
+	case !isNoRows(err):
+		return err
+	}
+	return nil
+}
+
+// insert writes the row.
+func (n *newObject) insert(b *batch) error {
+	r := n.row
+	uid := r.object.UniqueIdentifier
+	made, err := b.exec(insertObject, uid, r.owner(), int64(r.object.ObjectType()), r.created, n.attributes, r.envelope.Bytes(), r.envelope.Protector)
+	if err != nil {
+		return err
+	}
+	if made == 0 {
+		return cmp.Or(n.free(b), fmt.Errorf("inserting object %q: no row was written", uid))
+	}
+	if err := b.insertWords(uid, n.words); err != nil {
+		return err
+	}
+	return b.insertGrants(uid, r.object.Grants)
+}
+
+func (b *batch) insertWords(uid string, all []word) error {
+	for _, w := range all {
+		if _, err := b.exec(insertWord, uid, w.kind, w.value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *batch) insertGrants(uid string, all []kmip.Grant) error {
+	for _, g := range all {
+		if _, err := b.exec(insertGrant, uid, g.Grantee, int64(g.Operation)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// publish makes the row known once it is on disk.
+func (n *newObject) publish(o *kmip.Object) {
+	n.row.store.rows.put(n.row.object.UniqueIdentifier, n.row)
+	o.Revision = 1
+}
+
+// Object looks an object up. A destroyed one still has its attributes, and no Key.
+func (s *Store) Object(ctx context.Context, uid string) (*kmip.Object, error) {
+	r, err := s.row(ctx, uid)
+	if err != nil {
+		return nil, err
+	}
+	return &r.object, nil
+}
+
+// Value gives the material in clear, a copy that the caller clears.
+func (s *Store) Value(ctx context.Context, o *kmip.Object) (*kmip.Value, error) {
+	r, err := s.row(ctx, o.UniqueIdentifier)
+	if err != nil {
+		return nil, err
+	}
+	loan, err := r.borrow(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer loan.Return()
+	return decodeValue(append([]byte(nil), loan.Opened().(*opened).plain...))
+}
+
+// Update writes o.Attributes and raises o.Revision. Where an attribute changes that the material is bound to, the material
+// is sealed anew; else the envelope stays as it is, to the byte.
+func (s *Store) Update(ctx context.Context, o *kmip.Object) error {
+	old, err := s.current(ctx, o)
+	if err != nil {
+		return err
+	}
+	if err := old.keeps(o); err != nil {
+		return err
+	}
+	e, protector, attributes := old.envelope, "", o.Attributes
+	if e != nil {
+		attributes = attributes.WithVendor(kmip.VendorServer, kmip.AttributeProtection, protection(e))
+		if e, err = old.reseal(ctx, attributes); err != nil {
+			return err
+		}
+		protector = e.Protector
+	}
+	encoded, attributes, err := encodeAttributes(attributes)
+	if err != nil {
+		return err
+	}
+	changed := old.object
+	changed.Attributes, changed.Revision = attributes, o.Revision+1
+	next := s.newRow(&changed, old.created, e, old.gone)
+	write := func(b *batch) error {
+		var raw any
+		if e != nil {
+			raw = e.Bytes()
+		}
+		if err := b.one(updateObject, encoded, raw, protector, changed.UniqueIdentifier, old.object.Revision); err != nil {
+			return err
+		}
+		return b.replaceWords(old, next)
+	}
+	return s.writer.write(ctx, write, func() {
+		s.rows.put(changed.UniqueIdentifier, next)
+		if next.index != old.index {
+			s.cache.Forget(old.index)
+		}
+		o.Revision = changed.Revision
+	})
+}
+
+// current is the row of o, if o.Revision is still its own.
+func (s *Store) current(ctx context.Context, o *kmip.Object) (*row, error) {
+	r, err := s.row(ctx, o.UniqueIdentifier)
+	if err != nil {
+		return nil, err
+	}
+	if r.object.Revision != o.Revision {
+		return nil, kmip.ErrConflict
+	}
+	return r, nil
+}
+
+// keeps refuses a change of what an object has for its whole life.
+func (r *row) keeps(o *kmip.Object) error {
+	uid := r.object.UniqueIdentifier
+	if o.ObjectType() != r.object.ObjectType() {
+		return kmip.Errorf(kmip.ResultReasonAttributeReadOnly, "the Object Type of %q does not change", uid)
+	}
+	before, had := r.object.Attributes.Vendor(kmip.VendorClient, kmip.AttributeWrappingKeyID)
+	after, has := o.Attributes.Vendor(kmip.VendorClient, kmip.AttributeWrappingKeyID)
+	if had != has || before != after {
+		return kmip.Errorf(kmip.ResultReasonAttributeReadOnly, "%q: %s is given when an object is made", uid, kmip.AttributeWrappingKeyID)
+	}
+	return nil
+}
+
+// reseal is the envelope for changed attributes: the same one, unless it is bound to what changes.
+func (r *row) reseal(ctx context.Context, a kmip.Attributes) (*seal.Envelope, error) {
+	changed := r.object
+	changed.Attributes = a
+	if string(bound(changed.UniqueIdentifier, r.owner(), changed.ObjectType(), a)) == string(r.bound()) {
+		return r.envelope, nil
+	}
+	plain, err := r.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(plain)
+	p, err := r.store.find(ctx, r.envelope.Header)
+	if err != nil {
+		return nil, err
+	}
+	return r.store.sealUnder(ctx, p, r.envelope.Generation+1, &changed, plain)
+}
+
+// one runs an update of one row at one revision, and refuses when that is no longer there.
+func (b *batch) one(text string, args ...any) error {
+	n, err := b.exec(text, args...)
+	if err == nil && n == 0 {
+		return refuse(kmip.ErrConflict)
+	}
+	return err
+}
+
+// replaceWords brings names and tags up to date. A destroyed object has none.
+func (b *batch) replaceWords(old, next *row) error {
+	if next.envelope == nil {
+		return nil
+	}
+	before, after := words(old.object.Attributes), words(next.object.Attributes)
+	if slices.Equal(before, after) {
+		return nil
+	}
+	if _, err := b.exec(deleteWords, old.object.UniqueIdentifier); err != nil {
+		return err
+	}
+	return b.insertWords(old.object.UniqueIdentifier, after)
+}
+
+// SetGrants writes o.Grants and raises o.Revision.
+func (s *Store) SetGrants(ctx context.Context, o *kmip.Object) error {
+	old, err := s.current(ctx, o)
+	if err != nil {
+		return err
+	}
+	if old.envelope == nil {
+		return kmip.Errorf(kmip.ResultReasonObjectDestroyed, "object %q is destroyed", o.UniqueIdentifier)
+	}
+	changed := old.object
+	changed.Grants, changed.Revision = ownGrants(o.Grants), o.Revision+1
+	next := s.newRow(&changed, old.created, old.envelope, old.gone)
+	write := func(b *batch) error {
+		if err := b.one(touchObject, changed.UniqueIdentifier, old.object.Revision); err != nil {
+			return err
+		}
+		if _, err := b.exec(dropGrants, changed.UniqueIdentifier); err != nil {
+			return err
+		}
+		return b.insertGrants(changed.UniqueIdentifier, changed.Grants)
+	}
+	return s.writer.write(ctx, write, func() {
+		s.rows.put(changed.UniqueIdentifier, next)
+		o.Revision = changed.Revision
+	})
+}
+
+// Destroy removes the material, the grants and the names, and keeps o.Attributes, so that the identifier is never used
+// again.
+func (s *Store) Destroy(ctx context.Context, o *kmip.Object) error {
+	old, err := s.current(ctx, o)
+	if err != nil {
+		return err
+	}
+	if old.envelope == nil {
+		return kmip.Errorf(kmip.ResultReasonObjectDestroyed, "object %q is destroyed already", o.UniqueIdentifier)
+	}
+	encoded, attributes, err := encodeAttributes(o.Attributes)
+	if err != nil {
+		return err
+	}
+	changed := old.object
+	changed.Attributes, changed.Grants, changed.Revision = attributes, nil, o.Revision+1
+	write := func(b *batch) error {
+		if err := b.one(destroyObject, encoded, changed.UniqueIdentifier, old.object.Revision); err != nil {
+			return err
+		}
+		if _, err := b.exec(dropGrants, changed.UniqueIdentifier); err != nil {
+			return err
+		}
+		_, err := b.exec(deleteWords, changed.UniqueIdentifier)
+		return err
+	}
+	return s.writer.write(ctx, write, func() {
+		s.rows.put(changed.UniqueIdentifier, s.newRow(&changed, old.created, nil, old.gone))
+		s.cache.Forget(old.index)
+		o.Revision = changed.Revision
+	})
+}

@@ -1,0 +1,95 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+
+	"strongroom/kmip"
+)
+
+const (
+	selectRecord = `SELECT attributes, revision FROM records WHERE uid = $1`
+	insertRecord = `INSERT INTO records (uid, attributes, revision) VALUES ($1, $2, 1) ON CONFLICT (uid) DO NOTHING`
+	updateRecord = `UPDATE records SET attributes = $1, revision = revision + 1 WHERE uid = $2 AND revision = $3`
+	deleteRecord = `DELETE FROM records WHERE uid = $1`
+)
+
+// isNoRows says that a query for one row found none.
+func isNoRows(err error) bool { return errors.Is(err, sql.ErrNoRows) }
+
+// Record is what is kept about a key in a token. Its lists are shared and not to be changed. Where nothing is kept the
+// Record is empty, with Revision 0.
+func (s *Store) Record(ctx context.Context, uid string) (kmip.Record, error) {
+	if r, _, ok := s.records.get(uid); ok {
+		return *r, nil
+	}
+	_, mark, _ := s.records.get(uid)
+	r, err := s.readRecord(ctx, uid)
+	if err != nil {
+		return kmip.Record{}, fmt.Errorf("reading the record of %q: %w", uid, err)
+	}
+	s.records.fill(strings.Clone(uid), r, mark)
+	return *r, nil
+}
+
+func (s *Store) readRecord(ctx context.Context, uid string) (*kmip.Record, error) {
+	r := new(kmip.Record)
+	var attributes []byte
+	err := s.reads.record.QueryRowContext(ctx, uid).Scan(&attributes, &r.Revision)
+	if isNoRows(err) {
+		return r, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if r.Attributes, err = kmip.DecodeAttributes(attributes); err != nil {
+		return nil, err
+	}
+	r.Grants, err = s.readGrants(ctx, uid)
+	return r, err
+}
+
+// PutRecord keeps r, attributes and grants, if r.Revision is the stored one (0 where nothing is stored), and raises it.
+// Else the error is kmip.ErrConflict.
+func (s *Store) PutRecord(ctx context.Context, uid string, r *kmip.Record) error {
+	uid = strings.Clone(uid)
+	encoded, attributes, err := encodeAttributes(r.Attributes)
+	if err != nil {
+		return err
+	}
+	next := &kmip.Record{Attributes: attributes, Grants: ownGrants(r.Grants), Revision: r.Revision + 1}
+	write := func(b *batch) error {
+		var err error
+		if next.Revision == 1 {
+			err = b.one(insertRecord, uid, encoded)
+		} else {
+			err = b.one(updateRecord, encoded, uid, next.Revision-1)
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := b.exec(dropGrants, uid); err != nil {
+			return err
+		}
+		return b.insertGrants(uid, next.Grants)
+	}
+	return s.writer.write(ctx, write, func() {
+		s.records.put(uid, next)
+		r.Revision = next.Revision
+	})
+}
+
+// DropRecord removes what is kept about a key in a token, the grants on it included.
+func (s *Store) DropRecord(ctx context.Context, uid string) error {
+	write := func(b *batch) error {
+		if _, err := b.exec(deleteRecord, uid); err != nil {
+			return err
+		}
+		_, err := b.exec(dropGrants, uid)
+		return err
+	}
+	return s.writer.write(ctx, write, func() { s.records.drop(uid) })
+}

@@ -1,0 +1,192 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"strongroom/kmip"
+	"strongroom/kmip/ttlv"
+	"strongroom/store/seal"
+)
+
+// A row is one managed object in memory. It is shared and never changed: a write makes a new one.
+type row struct {
+	store    *Store
+	object   kmip.Object
+	key      key            // what object.Key points to
+	created  int64          // microseconds since 1970
+	envelope *seal.Envelope // nil: the object is destroyed
+	index    [32]byte       // digest of the envelope: the cache's index
+	gone     *atomic.Bool   // set when the object is destroyed; shared by all versions of the row in memory
+}
+
+// newRow makes a row of o, whose attributes it keeps.
+func (s *Store) newRow(o *kmip.Object, created int64, e *seal.Envelope, gone *atomic.Bool) *row {
+	r := &row{store: s, object: *o, created: created, envelope: e, gone: gone}
+	r.object.Key = nil
+	if r.gone == nil {
+		r.gone = new(atomic.Bool)
+	}
+	if e == nil {
+		r.gone.Store(true)
+		return r
+	}
+	r.index = sha256.Sum256(e.Bytes())
+	if computes[o.ObjectType()] {
+		r.key.row = r
+		r.object.Key = &r.key
+	}
+	return r
+}
+
+// computes has the types of objects that are keys.
+var computes = map[kmip.ObjectType]bool{
+	kmip.ObjectTypeSymmetricKey: true,
+	kmip.ObjectTypePublicKey:    true,
+	kmip.ObjectTypePrivateKey:   true,
+}
+
+// owner is the one owner of a database object.
+func (r *row) owner() string { return r.object.Owners[0] }
+
+// bound is the context that an object's envelope is tied to: changing any of it in the database makes the material
+// unreadable. Texts have their length before them, numbers are big-endian.
+func bound(uid, owner string, t kmip.ObjectType, a kmip.Attributes) []byte {
+	b := make([]byte, 0, 64+len(uid)+len(owner))
+	b = append(b, "object:"...)
+	for _, text := range []string{uid, owner} {
+		b = binary.BigEndian.AppendUint32(b, uint32(len(text)))
+		b = append(b, text...)
+	}
+	b = binary.BigEndian.AppendUint32(b, uint32(t))
+	b = binary.BigEndian.AppendUint32(b, uint32(a.UsageMask()))
+	var flags byte
+	if a.Sensitive() {
+		flags |= 1
+	}
+	if a.Extractable() {
+		flags |= 2
+	}
+	return append(b, flags)
+}
+
+func (r *row) bound() []byte {
+	return bound(r.object.UniqueIdentifier, r.owner(), r.object.ObjectType(), r.object.Attributes)
+}
+
+// row is the object of an identifier, from memory or from the database.
+func (s *Store) row(ctx context.Context, uid string) (*row, error) {
+	r, mark, ok := s.rows.get(uid)
+	if ok {
+		return r, nil
+	}
+	r, err := s.readRow(ctx, uid)
+	if err != nil {
+		return nil, err
+	}
+	s.rows.fill(r.object.UniqueIdentifier, r, mark)
+	return r, nil
+}
+
+const (
+	selectObject = `SELECT owner, object_type, initial_date, attributes, envelope, protector, revision FROM objects WHERE uid = $1`
+	selectGrants = `SELECT grantee, operation FROM grants WHERE uid = $1 ORDER BY grantee, operation`
+)
+
+func (s *Store) readRow(ctx context.Context, uid string) (*row, error) {
+	o := &kmip.Object{UniqueIdentifier: strings.Clone(uid), Owners: make([]string, 1)}
+	var objectType, created int64
+	var attributes, envelope []byte
+	var protector string
+	err := s.reads.object.QueryRowContext(ctx, uid).Scan(&o.Owners[0], &objectType, &created, &attributes, &envelope, &protector, &o.Revision)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, kmip.NotFound(uid)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading object %q: %w", uid, err)
+	}
+	if o.Attributes, err = kmip.DecodeAttributes(attributes); err != nil {
+		return nil, fmt.Errorf("reading object %q: %w", uid, err)
+	}
+	if o.Grants, err = s.readGrants(ctx, uid); err != nil {
+		return nil, err
+	}
+	var e *seal.Envelope
+	if envelope != nil {
+		if e, err = seal.Parse(envelope); err != nil {
+			return nil, fmt.Errorf("reading object %q: %w", uid, err)
+		}
+		if e.Protector != protector || int64(o.ObjectType()) != objectType {
+			return nil, fmt.Errorf("reading object %q: the row's columns and its envelope and attributes disagree", uid)
+		}
+	}
+	return s.newRow(o, created, e, nil), nil
+}
+
+func (s *Store) readGrants(ctx context.Context, uid string) ([]kmip.Grant, error) {
+	rows, err := s.reads.grants.QueryContext(ctx, uid)
+	if err != nil {
+		return nil, fmt.Errorf("reading the grants on %q: %w", uid, err)
+	}
+	defer rows.Close()
+	var all []kmip.Grant
+	for rows.Next() {
+		var g kmip.Grant
+		var operation int64
+		if err := rows.Scan(&g.Grantee, &operation); err != nil {
+			return nil, fmt.Errorf("reading the grants on %q: %w", uid, err)
+		}
+		g.Operation = kmip.Operation(operation)
+		all = append(all, g)
+	}
+	return all, rows.Err()
+}
+
+// A word is a name or a tag, by which objects are found without being read.
+type word struct {
+	kind  int64
+	value string
+}
+
+// Kinds of words.
+const (
+	wordName int64 = 1
+	wordTag  int64 = 2
+)
+
+// words lists the names and tags in attributes, each once.
+func words(a kmip.Attributes) []word {
+	var all []word
+	for _, x := range a {
+		if w, ok := wordOf(x); ok && !slices.Contains(all, w) {
+			all = append(all, w)
+		}
+	}
+	return all
+}
+
+// wordOf is the word that an attribute is kept as.
+func wordOf(x kmip.Attribute) (word, bool) {
+	switch v := x.Value.(type) {
+	case kmip.Name:
+		if x.Tag == ttlv.TagName {
+			return word{wordName, v.NameValue}, true
+		}
+	case string:
+		if x.Tag == ttlv.TagAttribute && x.Vendor == kmip.VendorClient && x.Name == kmip.AttributeTag {
+			return word{wordTag, v}, true
+		}
+	}
+	return word{}, false
+}
+
+// micros is a time as it is kept.
+func micros(t time.Time) int64 { return t.UnixMicro() }

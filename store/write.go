@@ -1,0 +1,227 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// The writer is one goroutine with one connection. It takes the changes that wait, makes them in one transaction, and
+// answers them all once that is on disk: many callers share one wait for the disk.
+const (
+	waiting  = 1024 // changes that may wait
+	together = 512  // changes in one transaction
+)
+
+// A change is a write of one caller. Apply may run more than once and so only talks to the database; it refuses (see
+// refuse) before it has written anything, or not at all. After runs once the change is on disk, before it is answered, in
+// the order of the commits.
+type change struct {
+	ctx   context.Context
+	apply func(*batch) error
+	after func()
+
+	err  error
+	done chan struct{}
+}
+
+// refusal is an error of one change that leaves the others of its transaction alone.
+type refusal struct{ error }
+
+func (r refusal) Unwrap() error { return r.error }
+
+// refuse ends a change that has written nothing.
+func refuse(err error) error { return refusal{err} }
+
+// errClosed answers writes after Close.
+var errClosed = errors.New("the store is closed")
+
+type writer struct {
+	db         *sql.DB
+	statements map[string]*sql.Stmt // by text; only the goroutine uses it
+	queue      chan *change
+	quit       chan struct{} // closed by close
+	once       sync.Once
+	ended      chan struct{} // closed when the goroutine is gone
+}
+
+// newWriter starts the goroutine on a pool of one connection, with the statements that are worth preparing.
+func newWriter(ctx context.Context, db *sql.DB, texts []string) (*writer, error) {
+	w := &writer{
+		db:         db,
+		statements: map[string]*sql.Stmt{},
+		queue:      make(chan *change, waiting),
+		quit:       make(chan struct{}),
+		ended:      make(chan struct{}),
+	}
+	for _, text := range texts {
+		s, err := db.PrepareContext(ctx, text)
+		if err != nil {
+			return nil, fmt.Errorf("preparing %q: %w", text, err)
+		}
+		w.statements[text] = s
+	}
+	go w.run()
+	return w, nil
+}
+
+// close lets the goroutine finish what it began. Changes still waiting are refused.
+func (w *writer) close() error {
+	w.once.Do(func() { close(w.quit) })
+	<-w.ended
+	return w.db.Close()
+}
+
+// write hands a change to the goroutine and waits for its end. Once a change was taken its outcome is waited for even when
+// ctx ends, for it may be on disk.
+func (w *writer) write(ctx context.Context, apply func(*batch) error, after func()) error {
+	c := &change{ctx: ctx, apply: apply, after: after, done: make(chan struct{})}
+	select {
+	case w.queue <- c:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-w.quit:
+		return errClosed
+	}
+	select {
+	case <-c.done:
+		return c.err
+	case <-w.ended:
+	}
+	select {
+	case <-c.done:
+		return c.err
+	default:
+		return errClosed
+	}
+}
+
+func (w *writer) run() {
+	defer close(w.ended)
+	for {
+		select {
+		case <-w.quit:
+			return
+		case c := <-w.queue:
+			w.commit(c)
+		}
+	}
+}
+
+// commit makes first and those that wait behind it in one transaction. When that fails for another reason than a refusal,
+// nobody can say which change was at fault: each is then tried alone.
+func (w *writer) commit(first *change) {
+	changes, err := w.transaction(first, true)
+	if err != nil && len(changes) == 1 {
+		first.err = err
+	}
+	if err != nil && len(changes) > 1 {
+		for _, c := range changes {
+			if _, err := w.transaction(c, false); err != nil {
+				c.err = err
+			} else {
+				c.finish()
+			}
+			close(c.done)
+		}
+		return
+	}
+	for _, c := range changes {
+		if err == nil {
+			c.finish()
+		}
+		close(c.done)
+	}
+}
+
+// finish brings the memory up to date with a change that is on disk.
+func (c *change) finish() {
+	if c.err == nil && c.after != nil {
+		c.after()
+	}
+}
+
+// transaction makes first, and others too when they wait. It lists the changes it took; refusals are in them.
+func (w *writer) transaction(first *change, others bool) (changes []*change, err error) {
+	changes = append(changes, first)
+	tx, err := w.db.Begin()
+	if err != nil {
+		return changes, fmt.Errorf("beginning a transaction: %w", err)
+	}
+	b := &batch{w, tx, make(map[string]*sql.Stmt, 4)}
+	if err := b.make(first); err != nil {
+		return changes, errors.Join(err, tx.Rollback())
+	}
+	for others && len(changes) < together {
+		select {
+		case c := <-w.queue:
+			changes = append(changes, c)
+			if err := b.make(c); err != nil {
+				return changes, errors.Join(err, tx.Rollback())
+			}
+			continue
+		default:
+		}
+		break
+	}
+	if err := tx.Commit(); err != nil {
+		w.db.Exec("ROLLBACK") // a transaction that could not be committed may still be open
+		return changes, fmt.Errorf("committing: %w", err)
+	}
+	return changes, nil
+}
+
+// A batch is one transaction of the writer.
+type batch struct {
+	w          *writer
+	tx         *sql.Tx
+	statements map[string]*sql.Stmt
+}
+
+// make applies a change whose caller still waits. Its error is a failure of the whole transaction.
+func (b *batch) make(c *change) error {
+	if c.err = c.ctx.Err(); c.err != nil {
+		return nil
+	}
+	err := c.apply(b)
+	if r, ok := err.(refusal); ok {
+		c.err = r.error
+		return nil
+	}
+	return err
+}
+
+// statement is the prepared form of a text in this transaction, nil for a text that is not prepared.
+func (b *batch) statement(text string) *sql.Stmt {
+	s := b.statements[text]
+	if s == nil && b.w.statements[text] != nil {
+		s = b.tx.Stmt(b.w.statements[text])
+		b.statements[text] = s
+	}
+	return s
+}
+
+// exec runs a statement and tells how many rows it changed.
+func (b *batch) exec(text string, args ...any) (int64, error) {
+	var result sql.Result
+	var err error
+	if s := b.statement(text); s != nil {
+		result, err = s.Exec(args...)
+	} else {
+		result, err = b.tx.Exec(text, args...)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+// row runs a query for one row.
+func (b *batch) row(text string, args []any, into ...any) error {
+	if s := b.statement(text); s != nil {
+		return s.QueryRow(args...).Scan(into...)
+	}
+	return b.tx.QueryRow(text, args...).Scan(into...)
+}
