@@ -28,16 +28,10 @@ type Table struct {
 	Create   []string // make database keys: Create, Create Key Pair, Register, Import
 }
 
-// Allow is nil when identity may perform op on the object that exists. Who may do nothing at all with it hears that it
-// does not exist; who may do something else hears Permission Denied.
-func (t *Table) Allow(identity string, op kmip.Operation, o *kmip.Object) error {
-	if t.owns(identity, o) || Grantable(op) && holds(identity, o, func(g kmip.Operation) bool { return g == op }) {
-		return nil
-	}
-	if t.Visible(identity, o) {
-		return kmip.Errorf(kmip.ResultReasonPermissionDenied, "you may use object %q, but not for %s", o.UniqueIdentifier, op)
-	}
-	return kmip.NotFound(o.UniqueIdentifier)
+// Allow says whether identity may perform op on an object that exists. Who may not, and does not see the object either
+// (Visible), is a stranger to it: a stranger hears that it does not exist.
+func (t *Table) Allow(identity string, op kmip.Operation, o *kmip.Object) bool {
+	return t.owns(identity, o) || Grantable(op) && holds(identity, o, func(g kmip.Operation) bool { return g == op })
 }
 
 // MayCreate says whether identity may make new objects: HSM keys, or database keys.
