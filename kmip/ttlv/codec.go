@@ -37,6 +37,7 @@ type codec struct {
 	kind       kind
 	marshals   bool // pointers to typ are Marshalers
 	unmarshals bool // pointers to typ are Unmarshalers
+	wire       Type // the one type of item that store takes; 0 if it takes none
 	typ        reflect.Type
 	elem       *codec // of a pointer or slice
 	plan       *plan  // of a structure
@@ -68,6 +69,17 @@ var plainKinds = map[reflect.Kind]kind{
 	reflect.Interface: kindInterface,
 	reflect.Pointer:   kindPointer,
 	reflect.Slice:     kindSlice,
+}
+
+// plainTypes holds the types of the items whose values are stored as they stand.
+var plainTypes = map[kind]Type{
+	kindInt:          TypeInteger,
+	kindEnum:         TypeEnumeration,
+	kindInterval:     TypeInterval,
+	kindLong:         TypeLongInteger,
+	kindTimeExtended: TypeDateTimeExtended,
+	kindText:         TypeTextString,
+	kindBytes:        TypeByteString,
 }
 
 // codecs holds the codec of each type that has been used: reflect.Type to *codec.
@@ -144,6 +156,9 @@ func (m codecMaker) codec(t reflect.Type) (*codec, error) {
 		typ:        t,
 		marshals:   reflect.PointerTo(t).Implements(marshalerType),
 		unmarshals: reflect.PointerTo(t).Implements(unmarshalerType),
+	}
+	if !c.unmarshals {
+		c.wire = plainTypes[c.kind]
 	}
 	m[t] = c
 	if c.marshals && c.unmarshals {

@@ -13,35 +13,44 @@ import (
 // decode stores the item at p, a value of the type c describes. The items that
 // follow it in its structure are rest.
 func (d *Decoder) decode(c *codec, p unsafe.Pointer, it *Item, rest []byte) error {
-	if c.unmarshals {
+	switch {
+	case c.unmarshals:
 		return d.custom(c, p, it)
-	}
-	switch c.kind {
-	case kindInt:
-		return it.storeWord(p, TypeInteger)
-	case kindEnum:
-		return it.storeWord(p, TypeEnumeration)
-	case kindInterval:
-		return it.storeWord(p, TypeInterval)
-	case kindLong:
-		return it.storeLong(p, TypeLongInteger)
-	case kindTimeExtended:
-		return it.storeLong(p, TypeDateTimeExtended)
-	case kindText:
-		return it.storeText((*string)(p))
-	case kindBytes:
-		if it.Type != TypeByteString {
-			return it.mistyped(TypeByteString)
-		}
-		*(*[]byte)(p) = it.Body
-	case kindRaw:
-		*(*Raw)(p) = it.Raw
-	case kindStruct:
+	case c.kind == kindStruct:
 		return d.enter(c.plan, p, it)
-	default:
+	case c.wire == 0:
 		return d.compound(c, p, it, rest)
+	case it.Type != c.wire:
+		return it.mistyped(c.wire)
+	case !c.store(p, it.Body):
+		return it.fault("not a valid %v", it.Type)
 	}
 	return nil
+}
+
+// store stores the value of an item of type c.wire at p, and tells whether it is
+// valid.
+func (c *codec) store(p unsafe.Pointer, body []byte) bool {
+	switch c.kind {
+	case kindInt, kindEnum, kindInterval:
+		if len(body) != 4 {
+			return false
+		}
+		*(*uint32)(p) = binary.BigEndian.Uint32(body)
+	case kindLong, kindTimeExtended:
+		if len(body) != 8 {
+			return false
+		}
+		*(*uint64)(p) = binary.BigEndian.Uint64(body)
+	case kindText:
+		if !utf8.Valid(body) {
+			return false
+		}
+		*(*string)(p) = unsafe.String(unsafe.SliceData(body), len(body))
+	case kindBytes:
+		*(*[]byte)(p) = body
+	}
+	return true
 }
 
 // compound stores the item at p, a value of one of the rarer kinds.
@@ -59,42 +68,14 @@ func (d *Decoder) compound(c *codec, p unsafe.Pointer, it *Item, rest []byte) (e
 		return d.element(c, p, it, rest)
 	case kindInterface:
 		return d.held(c, p, it)
+	case kindRaw:
+		*(*Raw)(p) = it.Raw
 	case kindNode:
 		*(*Node)(p), err = d.node(*it)
 	default:
 		err = it.fault("a %v cannot be decoded", c.typ)
 	}
 	return err
-}
-
-// storeWord stores a 4-byte value of type t.
-func (it *Item) storeWord(p unsafe.Pointer, t Type) error {
-	if it.Type != t || len(it.Body) != 4 {
-		return it.mistyped(t)
-	}
-	*(*uint32)(p) = binary.BigEndian.Uint32(it.Body)
-	return nil
-}
-
-// storeLong stores an 8-byte value of type t.
-func (it *Item) storeLong(p unsafe.Pointer, t Type) error {
-	if it.Type != t || len(it.Body) != 8 {
-		return it.mistyped(t)
-	}
-	*(*uint64)(p) = binary.BigEndian.Uint64(it.Body)
-	return nil
-}
-
-// storeText stores a text that borrows the message.
-func (it *Item) storeText(p *string) error {
-	if it.Type != TypeTextString {
-		return it.mistyped(TypeTextString)
-	}
-	if !utf8.Valid(it.Body) {
-		return it.fault("not valid UTF-8")
-	}
-	*p = unsafe.String(unsafe.SliceData(it.Body), len(it.Body))
-	return nil
 }
 
 // custom lets the value at p decode the item itself.
@@ -204,20 +185,24 @@ func (d *Decoder) structure(p *plan, base unsafe.Pointer, rest []byte) error {
 		if err := d.count(); err != nil {
 			return err
 		}
-		it.set(rest, header, n)
+		data, tag := rest[:n:n], Tag(header>>40)
 		rest = rest[n:]
-		i := vp.tags.find(it.Tag)
+		i := vp.tags.find(tag)
 		if i < 0 {
-			if d.lenient || it.Tag>>16 == 0x54 {
+			if d.lenient || tag>>16 == 0x54 {
 				continue
 			}
-			return malformed("unexpected %v", it.Tag)
+			return malformed("unexpected %v", tag)
 		}
 		f := &p.fields[i]
 		if seen.has(i) && !f.repeats {
-			return malformed("%v occurs twice", it.Tag)
+			return malformed("%v occurs twice", tag)
 		}
 		seen.add(i)
+		if c := f.codec; c.wire == Type(header>>32) && c.store(f.at(base), body(data)) {
+			continue
+		}
+		it.set(data, header)
 		if err := d.decode(f.codec, f.at(base), &it, rest); err != nil {
 			return err
 		}

@@ -50,7 +50,7 @@ func TestDecodeErrors(t *testing.T) {
 		"twice":         {p(id, id), "RequestPayload: UniqueIdentifier occurs twice"},
 		"unexpected":    {p(id, item(TagDigest, TypeInteger, "1234")), "RequestPayload: unexpected Digest"},
 		"type":          {p(item(TagUniqueIdentifier, TypeInteger, "1234")), "RequestPayload: UniqueIdentifier: type is Integer, must be TextString"},
-		"utf-8":         {p(item(TagUniqueIdentifier, TypeTextString, "\xff")), "RequestPayload: UniqueIdentifier: not valid UTF-8"},
+		"utf-8":         {p(item(TagUniqueIdentifier, TypeTextString, "\xff")), "RequestPayload: UniqueIdentifier: not a valid TextString"},
 		"integer of 8":  {p(id, item(TagUniqueIdentifier, TypeInteger, "12345678")), "RequestPayload: UniqueIdentifier: length 8 is wrong for Integer"},
 		"unknown type":  {p(item(TagUniqueIdentifier, 12, "")), "RequestPayload: UniqueIdentifier: 0x0C is not a type"},
 		"huge type":     {p(item(TagUniqueIdentifier, 0x17, "")), "RequestPayload: UniqueIdentifier: 0x17 is not a type"},

@@ -84,7 +84,7 @@ func (d *Decoder) only(data []byte) (Item, error) {
 		return Item{}, malformed("%d bytes after the message", len(data)-n)
 	}
 	var it Item
-	it.set(data, header, n)
+	it.set(data[:n:n], header)
 	return it, d.count()
 }
 
@@ -113,9 +113,10 @@ func (d *Decoder) Children(it Item) (Children, error) {
 
 // count takes one item off the limit.
 func (d *Decoder) count() error {
-	if d.items <= 0 {
-		return exceeded("more than %d items", d.limits.Items)
+	if d.items--; d.items < 0 {
+		return d.tooMany()
 	}
-	d.items--
 	return nil
 }
+
+func (d *Decoder) tooMany() error { return exceeded("more than %d items", d.limits.Items) }

@@ -57,7 +57,7 @@ func (e *Encoder) Version() Version { return e.version }
 // Begin opens a structure under tag; End with the returned mark closes it.
 func (e *Encoder) Begin(tag Tag) (mark int) {
 	mark = len(e.buf)
-	e.header(tag, TypeStructure, 0)
+	e.buf = binary.BigEndian.AppendUint64(e.buf, header(tag, TypeStructure, 0))
 	return mark
 }
 
@@ -68,16 +68,16 @@ func (e *Encoder) End(mark int) {
 
 // Text appends a Text String.
 func (e *Encoder) Text(tag Tag, s string) {
-	e.header(tag, TypeTextString, len(s))
-	e.buf = append(e.buf, s...)
-	e.pad(len(s))
+	buf := binary.BigEndian.AppendUint64(e.buf, header(tag, TypeTextString, len(s)))
+	buf = append(buf, s...)
+	e.buf = append(buf, padding(len(s))...)
 }
 
 // ByteString appends a Byte String.
 func (e *Encoder) ByteString(tag Tag, b []byte) {
-	e.header(tag, TypeByteString, len(b))
-	e.buf = append(e.buf, b...)
-	e.pad(len(b))
+	buf := binary.BigEndian.AppendUint64(e.buf, header(tag, TypeByteString, len(b)))
+	buf = append(buf, b...)
+	e.buf = append(buf, padding(len(b))...)
 }
 
 // Int appends an Integer.
@@ -116,7 +116,7 @@ func (e *Encoder) BigInt(tag Tag, x *big.Int) {
 		bits = new(big.Int).Not(x).BitLen()
 	}
 	n := (bits/8 + 1 + 7) &^ 7 // one bit more, for the sign
-	e.header(tag, TypeBigInteger, n)
+	e.buf = binary.BigEndian.AppendUint64(e.buf, header(tag, TypeBigInteger, n))
 	start := len(e.buf)
 	for range n / 8 {
 		e.buf = append(e.buf, 0, 0, 0, 0, 0, 0, 0, 0)
@@ -151,25 +151,22 @@ func (e *Encoder) Value(tag Tag, x any) error {
 	return nil
 }
 
-// header appends tag, type and length.
-func (e *Encoder) header(tag Tag, t Type, length int) {
-	e.buf = binary.BigEndian.AppendUint64(e.buf, uint64(tag)<<40|uint64(t)<<32|uint64(uint32(length)))
-}
-
 // word appends an item of 4 bytes and its padding.
 func (e *Encoder) word(tag Tag, t Type, n uint32) {
-	e.header(tag, t, 4)
-	e.buf = binary.BigEndian.AppendUint64(e.buf, uint64(n)<<32)
+	buf := binary.BigEndian.AppendUint64(e.buf, header(tag, t, 4))
+	e.buf = binary.BigEndian.AppendUint64(buf, uint64(n)<<32)
 }
 
 // long appends an item of 8 bytes.
 func (e *Encoder) long(tag Tag, t Type, n uint64) {
-	e.header(tag, t, 8)
-	e.buf = binary.BigEndian.AppendUint64(e.buf, n)
+	buf := binary.BigEndian.AppendUint64(e.buf, header(tag, t, 8))
+	e.buf = binary.BigEndian.AppendUint64(buf, n)
 }
 
-// pad appends the zeros that follow a value of n bytes.
-func (e *Encoder) pad(n int) {
-	const zeros = "\x00\x00\x00\x00\x00\x00\x00"
-	e.buf = append(e.buf, zeros[:-n&7]...)
+// header returns tag, type and length as they stand before a value.
+func header(tag Tag, t Type, length int) uint64 {
+	return uint64(tag)<<40 | uint64(t)<<32 | uint64(uint32(length))
 }
+
+// padding returns the zeros that follow a value of n bytes.
+func padding(n int) string { return "\x00\x00\x00\x00\x00\x00\x00"[:-n&7] }

@@ -52,6 +52,7 @@ func FuzzUnmarshal(f *testing.F) {
 			fuzzUnmarshal(t, data, v, new(everything))
 			fuzzUnmarshal(t, data, v, new(requestMessage))
 			fuzzUnmarshal(t, data, v, new(versioned))
+			fuzzUnmarshal(t, data, v, new(payload))
 		}
 	})
 }

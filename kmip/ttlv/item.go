@@ -76,13 +76,12 @@ func misfit(data []byte) error {
 	return malformed("%v: length %d, but only %d bytes are left", tag, length, len(data)-headerSize)
 }
 
-// set makes it the item at the start of data, of which measure gave header and size.
-func (it *Item) set(data []byte, header uint64, size int) {
-	end := headerSize + int(uint32(header))
+// set makes it the item that is the whole of data, and has the header.
+func (it *Item) set(data []byte, header uint64) {
 	it.Tag = Tag(header >> 40)
 	it.Type = Type(header >> 32)
-	it.Body = data[headerSize:end:end]
-	it.Raw = Raw(data[:size:size])
+	it.Body = body(data)
+	it.Raw = data
 }
 
 // Text returns the value of a Text String; it borrows the message.
@@ -204,7 +203,7 @@ func (c *Children) Next() (it Item, ok bool) {
 	if c.err = c.d.count(); c.err != nil {
 		return it, false
 	}
-	it.set(c.rest, header, n)
+	it.set(c.rest[:n:n], header)
 	c.rest = c.rest[n:]
 	return it, true
 }
