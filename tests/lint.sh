@@ -11,14 +11,23 @@ trap 'rm -f "$findings"' EXIT
 # note RULE: each line of standard input breaks RULE.
 note() { sed "s|^|$1: |" >>"$findings"; }
 
+# check RULE COMMAND...: the command breaks RULE where it does not end with 0.
+check() {
+  local rule=$1 output
+  shift
+  if ! output=$("$@" 2>&1); then
+    { grep -vE '^(#|go: downloading )' <<<"$output" || echo 'no output'; } | note "$rule"
+  fi
+}
+
 # sources: the Go files that are part of the programs; all: those of the tests as well.
 all() { git ls-files --cached --others --exclude-standard '*.go'; }
 sources() { all | grep -v '_test\.go$'; }
 
 gofmt=$("$go" env GOROOT)/bin/gofmt
 all | xargs "$gofmt" -l | note 'not formatted by gofmt'
-"$go" vet ./... 2>&1 | { grep -v '^#' || true; } | note 'go vet'
-"$go" run "$staticcheck" ./... 2>&1 | note 'staticcheck'
+check 'go vet' "$go" vet ./...
+check 'staticcheck' "$go" run "$staticcheck" ./...
 
 # One file knows what an HSM key's identifier looks like.
 prefix=$(sources | xargs grep -lF '"hsm::' || true)
@@ -30,9 +39,9 @@ allow=$(sources | xargs grep -nF '.Allow(' || true)
 
 # Past the header check and Discover Versions, the server does not know the protocol version.
 sources | { grep '^kmip/server/' || true; } | { grep -vE '/(message|discover)\.go$' || true; } |
-  xargs -r grep -nF ProtocolVersion | note 'the protocol version is read in message.go and discover.go only'
+  { xargs -r grep -nF ProtocolVersion || true; } | note 'the protocol version is read in message.go and discover.go only'
 
-sources | xargs grep -nE '^func init\(\)' | note 'no init()' || true
+{ sources | xargs grep -nE '^func init\(\)' || true; } | note 'no init()'
 all | xargs wc -l | awk '$2 != "total" && $1 > 600 { print $2 " (" $1 " lines)" }' | note 'a file to be split'
 
 cat "$findings"

@@ -1,0 +1,95 @@
+package server
+
+import (
+	"time"
+
+	"strongroom/kmip"
+	"strongroom/kmip/ttlv"
+)
+
+// activate answers Activate. KMIP 2.1 §6.1.1.
+func (r *Request) activate(o *kmip.Object, _ *kmip.ActivateRequest) (*kmip.ActivateResponse, error) {
+	err := r.update(o, func(o *kmip.Object) error {
+		if s := o.State(r.now); s != kmip.StatePreActive {
+			return wrongState(o, s)
+		}
+		o.Attributes = o.Attributes.With(ttlv.TagState, kmip.StateActive).With(ttlv.TagActivationDate, r.now)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &kmip.ActivateResponse{UniqueIdentifier: kmip.UniqueIdentifier(o.UniqueIdentifier)}, nil
+}
+
+// revoke answers Revoke. KMIP 2.1 §6.1.44: a compromise from any state, another reason from Active.
+func (r *Request) revoke(o *kmip.Object, q *kmip.RevokeRequest) (*kmip.RevokeResponse, error) {
+	compromised := compromise(q.RevocationReason.RevocationReasonCode)
+	err := r.update(o, func(o *kmip.Object) error {
+		s := o.State(r.now)
+		to, ok := revoked(s, compromised)
+		if !ok {
+			return wrongState(o, s)
+		}
+		a := o.Attributes.With(ttlv.TagState, to).With(ttlv.TagRevocationReason, q.RevocationReason)
+		if compromised {
+			a = a.With(ttlv.TagCompromiseDate, r.now)
+			occurred := r.now
+			if q.CompromiseOccurrenceDate != nil {
+				occurred = *q.CompromiseOccurrenceDate
+			}
+			a = a.With(ttlv.TagCompromiseOccurrenceDate, occurred)
+		} else {
+			a = a.With(ttlv.TagDeactivationDate, r.now)
+		}
+		o.Attributes = a
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &kmip.RevokeResponse{UniqueIdentifier: kmip.UniqueIdentifier(o.UniqueIdentifier)}, nil
+}
+
+func compromise(c kmip.RevocationReasonCode) bool {
+	return c == kmip.RevocationReasonCodeKeyCompromise || c == kmip.RevocationReasonCodeCACompromise
+}
+
+// revoked is the state after a revocation (transitions 3, 5, 6, 8 and 10 of KMIP 2.1 §4.57).
+func revoked(s kmip.State, compromised bool) (kmip.State, bool) {
+	if !compromised {
+		return kmip.StateDeactivated, s == kmip.StateActive
+	}
+	switch s {
+	case kmip.StatePreActive, kmip.StateActive, kmip.StateDeactivated:
+		return kmip.StateCompromised, true
+	case kmip.StateDestroyed:
+		return kmip.StateDestroyedCompromised, true
+	}
+	return 0, false
+}
+
+// destroy answers Destroy. KMIP 2.1 §6.1.15. An Active object of the database is revoked first; a key in a token need not
+// be, as operators of tokens expect.
+func (r *Request) destroy(o *kmip.Object, _ *kmip.DestroyRequest) (*kmip.DestroyResponse, error) {
+	err := r.rewrite(o, func(o *kmip.Object) error {
+		s := o.State(r.now)
+		if _, _, token, _ := kmip.HSMKey(o.UniqueIdentifier); s == kmip.StateActive && !token {
+			return kmip.Errorf(kmip.ResultReasonWrongKeyLifecycleState, "object %q is Active: revoke it before it is destroyed", o.UniqueIdentifier)
+		}
+		to := kmip.StateDestroyed
+		if s == kmip.StateCompromised {
+			to = kmip.StateDestroyedCompromised
+		}
+		o.Attributes = o.Attributes.With(ttlv.TagState, to).With(ttlv.TagDestroyDate, time.Now())
+		return nil
+	}, kmip.Backend.Destroy)
+	if err != nil {
+		return nil, err
+	}
+	return &kmip.DestroyResponse{UniqueIdentifier: kmip.UniqueIdentifier(o.UniqueIdentifier)}, nil
+}
+
+func wrongState(o *kmip.Object, s kmip.State) error {
+	return kmip.Errorf(kmip.ResultReasonWrongKeyLifecycleState, "object %q is %v", o.UniqueIdentifier, s)
+}

@@ -1,0 +1,245 @@
+package server
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+
+	"strongroom/kmip"
+	"strongroom/kmip/ttlv"
+)
+
+// create answers Create. KMIP 2.1 §6.1.8.
+func (r *Request) create(k *call, q *kmip.CreateRequest) (*kmip.CreateResponse, error) {
+	if q.ObjectType != kmip.ObjectTypeSymmetricKey {
+		return nil, kmip.Errorf(kmip.ResultReasonInvalidObjectType, "Create makes a SymmetricKey, not a %v", q.ObjectType)
+	}
+	if err := software(q.ProtectionStorageMasks...); err != nil {
+		return nil, err
+	}
+	o, backend, err := r.prepare(k, q.ObjectType, q.Attributes)
+	if err != nil {
+		return nil, err
+	}
+	if o.Attributes.Algorithm() == 0 {
+		return nil, kmip.Errorf(kmip.ResultReasonInvalidField, "the request has no Cryptographic Algorithm")
+	}
+	o.Attributes = generated(o.Attributes, r.now)
+	if err := backend.Generate(r.ctx, o); err != nil {
+		return nil, err
+	}
+	r.placeholder = o.UniqueIdentifier
+	return &kmip.CreateResponse{ObjectType: q.ObjectType, UniqueIdentifier: kmip.UniqueIdentifier(o.UniqueIdentifier)}, nil
+}
+
+// createKeyPair answers Create Key Pair. KMIP 2.1 §6.1.9. The public half of a pair that the client named is named with
+// "_pk" behind, unless the client named it too.
+func (r *Request) createKeyPair(k *call, q *kmip.CreateKeyPairRequest) (*kmip.CreateKeyPairResponse, error) {
+	for _, m := range []*kmip.ProtectionStorageMask{q.CommonProtectionStorageMasks, q.PrivateProtectionStorageMasks, q.PublicProtectionStorageMasks} {
+		if m != nil {
+			if err := software(*m); err != nil {
+				return nil, err
+			}
+		}
+	}
+	common := append(kmip.Attributes{}, q.CommonAttributes...)
+	private, backend, err := r.prepare(k, kmip.ObjectTypePrivateKey, merge(common, q.PrivateKeyAttributes))
+	if err != nil {
+		return nil, err
+	}
+	if private.Attributes.Algorithm() == 0 {
+		return nil, kmip.Errorf(kmip.ResultReasonInvalidField, "the request has no Cryptographic Algorithm")
+	}
+	publicAttributes := merge(common.Without(ttlv.TagUniqueIdentifier), q.PublicKeyAttributes)
+	if name, ok := kmip.Get[string](private.Attributes, ttlv.TagUniqueIdentifier); ok && !publicAttributes.Contains(ttlv.TagUniqueIdentifier) && named(common, q.PrivateKeyAttributes) {
+		publicAttributes = publicAttributes.With(ttlv.TagUniqueIdentifier, name+"_pk")
+	}
+	public, other, err := r.prepare(&call{operation: k.operation}, kmip.ObjectTypePublicKey, publicAttributes)
+	if err != nil {
+		return nil, err
+	}
+	if other != backend || public.UniqueIdentifier == private.UniqueIdentifier {
+		return nil, kmip.Errorf(kmip.ResultReasonInvalidField, "the halves of a pair cannot be %q and %q", private.UniqueIdentifier, public.UniqueIdentifier)
+	}
+	private.Attributes = linked(generated(private.Attributes, r.now), kmip.LinkTypePublicKeyLink, public.UniqueIdentifier)
+	public.Attributes = linked(generated(public.Attributes, r.now), kmip.LinkTypePrivateKeyLink, private.UniqueIdentifier)
+	if err := backend.GeneratePair(r.ctx, private, public); err != nil {
+		return nil, err
+	}
+	r.placeholder = private.UniqueIdentifier
+	return &kmip.CreateKeyPairResponse{
+		PrivateKeyUniqueIdentifier: kmip.UniqueIdentifier(private.UniqueIdentifier),
+		PublicKeyUniqueIdentifier:  kmip.UniqueIdentifier(public.UniqueIdentifier),
+	}, nil
+}
+
+// software refuses protection storage that is not there: keys live in software, or in a token by their identifier.
+func software(masks ...kmip.ProtectionStorageMask) error {
+	for _, m := range masks {
+		if m == 0 || m&kmip.ProtectionStorageMaskSoftware != 0 {
+			return nil
+		}
+	}
+	if len(masks) == 0 {
+		return nil
+	}
+	return kmip.Errorf(kmip.ResultReasonFeatureNotSupported, "a Protection Storage Mask without Software is not supported: name the key hsm::<slot>::<label> to have it in a token")
+}
+
+// merge lays the attributes of one half over those common to both; an attribute given for the half replaces all its
+// common instances.
+func merge(common, own kmip.Attributes) kmip.Attributes {
+	merged := append(kmip.Attributes{}, common...)
+	for _, a := range own {
+		merged = merged.WithoutAll(a)
+	}
+	return append(merged, own...)
+}
+
+// named says whether the client named the private half itself.
+func named(lists ...kmip.Attributes) bool {
+	for _, a := range lists {
+		if a.Contains(ttlv.TagUniqueIdentifier) {
+			return true
+		}
+	}
+	return false
+}
+
+func linked(a kmip.Attributes, t kmip.LinkType, uid string) kmip.Attributes {
+	return a.Plus(ttlv.TagLink, kmip.Link{LinkType: t, LinkedObjectIdentifier: kmip.UniqueIdentifier(uid)})
+}
+
+// generated notes that the server makes the material, now.
+func generated(a kmip.Attributes, now time.Time) kmip.Attributes {
+	return a.With(ttlv.TagOriginalCreationDate, now)
+}
+
+// prepare prepares one new object: who may make it, where, under which name, with which attributes.
+func (r *Request) prepare(k *call, t kmip.ObjectType, given kmip.Attributes) (*kmip.Object, kmip.Backend, error) {
+	uid, ok := kmip.Get[string](given, ttlv.TagUniqueIdentifier)
+	if !ok {
+		uid = uuid.NewString()
+	} else if err := kmip.CheckIdentifier(uid); err != nil {
+		return nil, nil, err
+	}
+	k.uid = uid
+	backend, err := r.creates(uid)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := settable(given); err != nil {
+		return nil, nil, err
+	}
+	token := backend == r.server.HSM
+	if err := r.mayWrapWith(given, token); err != nil {
+		return nil, nil, err
+	}
+	o := &kmip.Object{UniqueIdentifier: uid, Owners: []string{r.identity}}
+	o.Attributes = r.initial(t, given.With(ttlv.TagUniqueIdentifier, uid), token)
+	return o, backend, nil
+}
+
+// creates is the backend in which the caller may make an object of that name.
+func (r *Request) creates(uid string) (kmip.Backend, error) {
+	_, _, token, err := kmip.HSMKey(uid)
+	switch {
+	case err != nil:
+		return nil, err
+	case !r.server.Authority.Load().MayCreate(r.identity, token):
+		what := "objects"
+		if token {
+			what = "keys in an HSM"
+		}
+		return nil, kmip.Errorf(kmip.ResultReasonPermissionDenied, "%q may not create %s", r.identity, what)
+	case !token:
+		return r.server.Store, nil
+	case r.server.HSM == nil:
+		return nil, kmip.Errorf(kmip.ResultReasonInvalidField, "%q: no HSM is configured", uid)
+	}
+	return r.server.HSM, nil
+}
+
+// mayWrapWith opens the wrapping key that a new object names: who uses a key so needs the right to encrypt with it.
+func (r *Request) mayWrapWith(given kmip.Attributes, token bool) error {
+	v, ok := given.Vendor(kmip.VendorClient, kmip.AttributeWrappingKeyID)
+	if !ok {
+		return nil
+	}
+	uid, ok := v.(string)
+	if !ok || uid == "" {
+		return kmip.Errorf(kmip.ResultReasonInvalidField, "the attribute %s is text, the identifier of a key", kmip.AttributeWrappingKeyID)
+	}
+	if token {
+		return kmip.Errorf(kmip.ResultReasonInvalidField, "a key in an HSM is not wrapped at rest: it has no %s", kmip.AttributeWrappingKeyID)
+	}
+	_, err := r.openSecond(kmip.UniqueIdentifier(uid), wraps)
+	return err
+}
+
+// wraps is the need of a key that wraps another at rest.
+var wraps = need{
+	states: in(kmip.StateActive), right: kmip.OperationEncrypt, window: true,
+	usage: kmip.CryptographicUsageMaskEncrypt | kmip.CryptographicUsageMaskWrapKey,
+}
+
+// settable refuses attributes that a client may not set, and second instances of what has one.
+func settable(given kmip.Attributes) error {
+	for i, a := range given {
+		rule := kmip.RuleOf(a.Tag)
+		if rule == nil || !rule.ClientSets && a.Tag != ttlv.TagObjectType || a.Tag == ttlv.TagAttribute && a.Vendor == kmip.VendorServer {
+			return kmip.Errorf(kmip.ResultReasonAttributeReadOnly, "the attribute %v is set by the server", a)
+		}
+		for _, b := range given[:i] {
+			if a.Is(b) && !rule.Multiple {
+				return kmip.Errorf(kmip.ResultReasonAttributeSingleValued, "the attribute %v has one value, the request gives more", a)
+			}
+			if a.Equal(b) {
+				return kmip.Errorf(kmip.ResultReasonInvalidField, "the request gives the attribute %v twice with one value", a)
+			}
+		}
+	}
+	return nil
+}
+
+// initial completes the attributes of a new object. KMIP 2.1 §4.
+func (r *Request) initial(t kmip.ObjectType, a kmip.Attributes, token bool) kmip.Attributes {
+	a = a.With(ttlv.TagObjectType, t).With(ttlv.TagInitialDate, r.now).With(ttlv.TagLastChangeDate, r.now)
+	a = a.With(ttlv.TagState, kmip.StatePreActive)
+	a = a.With(ttlv.TagState, a.State(r.now))
+	if !a.Contains(ttlv.TagFresh) {
+		a = a.With(ttlv.TagFresh, true)
+	}
+	if !a.Contains(ttlv.TagCryptographicUsageMask) {
+		if mask := usual(t); mask != 0 {
+			a = a.With(ttlv.TagCryptographicUsageMask, mask)
+		}
+	}
+	return r.confine(t, a, token)
+}
+
+// confine sets Sensitive and Extractable: a key in a token stays there unless the request says otherwise.
+func (r *Request) confine(t kmip.ObjectType, a kmip.Attributes, token bool) kmip.Attributes {
+	secret := t != kmip.ObjectTypePublicKey && t != kmip.ObjectTypeCertificate
+	if !a.Contains(ttlv.TagSensitive) {
+		a = a.With(ttlv.TagSensitive, token && secret)
+	}
+	if !a.Contains(ttlv.TagExtractable) {
+		a = a.With(ttlv.TagExtractable, !(token && secret && a.Sensitive()))
+	}
+	return a.With(ttlv.TagAlwaysSensitive, a.Sensitive()).With(ttlv.TagNeverExtractable, !a.Extractable())
+}
+
+// usual is the Cryptographic Usage Mask of a key whose request gives none.
+func usual(t kmip.ObjectType) kmip.CryptographicUsageMask {
+	switch t {
+	case kmip.ObjectTypeSymmetricKey:
+		return kmip.CryptographicUsageMaskEncrypt | kmip.CryptographicUsageMaskDecrypt |
+			kmip.CryptographicUsageMaskWrapKey | kmip.CryptographicUsageMaskUnwrapKey
+	case kmip.ObjectTypePrivateKey:
+		return kmip.CryptographicUsageMaskSign | kmip.CryptographicUsageMaskDecrypt | kmip.CryptographicUsageMaskUnwrapKey
+	case kmip.ObjectTypePublicKey:
+		return kmip.CryptographicUsageMaskVerify | kmip.CryptographicUsageMaskEncrypt | kmip.CryptographicUsageMaskWrapKey
+	}
+	return 0
+}

@@ -1,0 +1,106 @@
+package server
+
+import (
+	"slices"
+
+	"strongroom/kmip"
+	"strongroom/kmip/ttlv"
+)
+
+// discoverVersions answers Discover Versions. KMIP 2.1 §6.1.16: of the versions asked for, or of all, those that are spoken,
+// newest first, whatever the order of the request.
+func (r *Request) discoverVersions(_ *call, q *kmip.DiscoverVersionsRequest) (*kmip.DiscoverVersionsResponse, error) {
+	response := new(kmip.DiscoverVersionsResponse)
+	for _, v := range kmip.Versions {
+		p := kmip.VersionOf(v)
+		if len(q.ProtocolVersion) == 0 || slices.Contains(q.ProtocolVersion, p) {
+			response.ProtocolVersion = append(response.ProtocolVersion, p)
+		}
+	}
+	return response, nil
+}
+
+// vendor is the Vendor Identification of Query.
+const vendor = "Strongroom"
+
+// objectTypes are those that can be kept.
+var objectTypes = []kmip.ObjectType{
+	kmip.ObjectTypeCertificate, kmip.ObjectTypeSymmetricKey, kmip.ObjectTypePublicKey, kmip.ObjectTypePrivateKey,
+	kmip.ObjectTypeSplitKey, kmip.ObjectTypeSecretData, kmip.ObjectTypeOpaqueObject, kmip.ObjectTypePGPKey,
+}
+
+// query answers Query. KMIP 2.1 §6.1.40. A function that is not known, or that this server has nothing to say to, adds
+// nothing to the answer.
+func (r *Request) query(_ *call, q *kmip.QueryRequest) (*kmip.QueryResponse, error) {
+	if len(q.QueryFunction) == 0 {
+		return nil, kmip.Errorf(kmip.ResultReasonInvalidField, "Query asks for nothing: it needs a Query Function")
+	}
+	response := new(kmip.QueryResponse)
+	for _, f := range q.QueryFunction {
+		switch f {
+		case kmip.QueryFunctionQueryOperations:
+			response.Operation = r.server.supported(r.version)
+		case kmip.QueryFunctionQueryObjects:
+			response.ObjectType = objectTypesOf(r.version)
+		case kmip.QueryFunctionQueryServerInformation:
+			response.VendorIdentification = vendor
+			response.ServerInformation = r.serverInformation()
+		case kmip.QueryFunctionQueryExtensionList, kmip.QueryFunctionQueryExtensionMap:
+			response.ExtensionInformation = extensions(f == kmip.QueryFunctionQueryExtensionMap)
+		case kmip.QueryFunctionQueryRNGs:
+			response.RNGParameters = []kmip.RNGParameters{{RNGAlgorithm: kmip.RNGAlgorithmDRBG, DRBGAlgorithm: kmip.DRBGAlgorithmCTR}}
+		case kmip.QueryFunctionQueryCapabilities:
+			response.CapabilityInformation = []kmip.CapabilityInformation{capabilities()}
+		case kmip.QueryFunctionQueryStorageProtectionMasks:
+			response.ProtectionStorageMask = []kmip.ProtectionStorageMask{kmip.ProtectionStorageMaskSoftware}
+		}
+	}
+	return response, nil
+}
+
+func objectTypesOf(v ttlv.Version) []kmip.ObjectType {
+	return slices.DeleteFunc(slices.Clone(objectTypes), func(t kmip.ObjectType) bool {
+		return t == kmip.ObjectTypePGPKey && v < ttlv.V1_2
+	})
+}
+
+// serverInformation is the structure of KMIP 2.1 §7.37, whose fields 2.0 defined; 1.x leaves its contents to the server.
+func (r *Request) serverInformation() ttlv.Raw {
+	var e ttlv.Encoder
+	e.Reset(nil, r.version)
+	mark := e.Begin(ttlv.TagServerInformation)
+	if r.version >= ttlv.V2_0 {
+		e.Text(ttlv.TagServerName, vendor)
+		e.Text(ttlv.TagServerVersion, r.server.Version)
+	}
+	e.End(mark)
+	return e.Bytes()
+}
+
+// extensions lists the vendor tags: their names, and with mapped also their numbers.
+func extensions(mapped bool) []kmip.ExtensionInformation {
+	tags := []ttlv.Tag{
+		ttlv.TagGrantee, ttlv.TagGrantedOperation, ttlv.TagAccessEntry, ttlv.TagAllowed,
+		ttlv.TagIdentity, ttlv.TagHSMAdmin, ttlv.TagOwned, ttlv.TagObtained,
+	}
+	list := make([]kmip.ExtensionInformation, len(tags))
+	for i, t := range tags {
+		list[i].ExtensionName = t.String()
+		if mapped {
+			n := int32(t)
+			list[i].ExtensionTag = &n
+		}
+	}
+	return list
+}
+
+func capabilities() kmip.CapabilityInformation {
+	yes, no := true, false
+	return kmip.CapabilityInformation{
+		StreamingCapability: &no, AsynchronousCapability: &no, AttestationCapability: &no,
+		BatchUndoCapability: &no, BatchContinueCapability: &yes,
+		UnwrapMode: kmip.UnwrapModeUnspecified, DestroyAction: kmip.DestroyActionKeyMaterialDeleted,
+		ShreddingAlgorithm: kmip.ShreddingAlgorithmUnspecified, RNGMode: kmip.RNGModeSharedInstantiation,
+		QuantumSafeCapability: &no,
+	}
+}

@@ -1,0 +1,22 @@
+package server
+
+import (
+	"context"
+
+	"strongroom/kmip"
+)
+
+// computes is an operation that a Key performs by itself: Encrypt, Decrypt, Sign, Signature Verify, MAC.
+func computes[Q, R any](op kmip.Operation, n need, compute func(kmip.Key, context.Context, *Q) (*R, error)) operation {
+	return quick(object(op, n, func(r *Request, o *kmip.Object, q *Q) (*R, error) {
+		if o.Key == nil {
+			return nil, kmip.Errorf(kmip.ResultReasonInvalidObjectType, "object %q is no key", o.UniqueIdentifier)
+		}
+		response, err := compute(o.Key, r.ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		any(response).(kmip.Named).SetUniqueIdentifier(kmip.UniqueIdentifier(o.UniqueIdentifier))
+		return response, nil
+	}))
+}

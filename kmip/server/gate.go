@@ -1,0 +1,114 @@
+package server
+
+import (
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"strongroom/authz"
+)
+
+// A Gate is the TLS side of the server: its certificate, who signs its clients, whose certificates are revoked, and which
+// field of a client's certificate is its identity. It can be replaced while serving.
+type Gate struct {
+	state      atomic.Pointer[gateState]
+	generation atomic.Uint64
+}
+
+type gateState struct {
+	Credentials
+	config *tls.Config
+}
+
+// Credentials are what a Gate is made of.
+type Credentials struct {
+	Certificate tls.Certificate
+	ClientCA    *x509.CertPool
+	Revoked     func(*x509.Certificate) bool // nil: no revocation list
+	Identity    string                       // "cn", "email", "uri" or "dns"
+	MinVersion  uint16                       // tls.VersionTLS12 where 0
+}
+
+// NewGate makes a gate of c.
+func NewGate(c Credentials) *Gate {
+	g := new(Gate)
+	g.Replace(c)
+	return g
+}
+
+// Replace changes the credentials for new connections, and has the certificates of open ones checked again before their
+// next request.
+func (g *Gate) Replace(c Credentials) {
+	if c.MinVersion == 0 {
+		c.MinVersion = tls.VersionTLS12
+	}
+	s := &gateState{Credentials: c}
+	s.config = &tls.Config{
+		MinVersion:       c.MinVersion,
+		Certificates:     []tls.Certificate{c.Certificate},
+		ClientAuth:       tls.RequireAndVerifyClientCert,
+		ClientCAs:        c.ClientCA,
+		VerifyConnection: func(cs tls.ConnectionState) error { _, err := s.identify(&cs); return err },
+	}
+	g.state.Store(s)
+	g.generation.Add(1)
+}
+
+// Config is the TLS configuration for one new connection.
+func (g *Gate) Config() *tls.Config { return g.state.Load().config }
+
+// Identify is who stands at the other end, by the present credentials.
+func (g *Gate) Identify(cs *tls.ConnectionState) (string, error) { return g.state.Load().identify(cs) }
+
+// identify takes the identity from a verified chain. It runs for resumed sessions as well.
+func (s *gateState) identify(cs *tls.ConnectionState) (string, error) {
+	if len(cs.VerifiedChains) == 0 {
+		return "", errors.New("the client has no verified certificate")
+	}
+	leaf := cs.VerifiedChains[0][0]
+	if s.Revoked != nil {
+		for _, c := range cs.VerifiedChains[0] {
+			if s.Revoked(c) {
+				return "", fmt.Errorf("certificate %s is revoked", c.SerialNumber)
+			}
+		}
+	}
+	identity := identityOf(leaf, s.Identity)
+	if err := authz.CheckIdentity(identity); err != nil {
+		return "", fmt.Errorf("client certificate %s: its %s is no identity: %w", leaf.SerialNumber, s.Identity, err)
+	}
+	return identity, nil
+}
+
+// identityOf is the field of the certificate that names its holder. A field with several values names nobody.
+func identityOf(c *x509.Certificate, field string) string {
+	only := func(values []string) string {
+		if len(values) == 1 {
+			return values[0]
+		}
+		return ""
+	}
+	switch field {
+	case "cn":
+		return c.Subject.CommonName
+	case "email":
+		return only(c.EmailAddresses)
+	case "dns":
+		return only(c.DNSNames)
+	case "uri":
+		if len(c.URIs) == 1 {
+			return c.URIs[0].String()
+		}
+	}
+	return ""
+}
+
+// fingerprint is the SHA-256 of a client's certificate, in hex.
+func fingerprint(cs *tls.ConnectionState) string {
+	sum := sha256.Sum256(cs.PeerCertificates[0].Raw)
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,105 @@
+package server
+
+import (
+	"strongroom/kmip"
+	"strongroom/store/soft"
+)
+
+// get answers Get. KMIP 2.1 §6.1.19.
+func (r *Request) get(o *kmip.Object, q *kmip.GetRequest) (*kmip.GetResponse, error) {
+	v, err := r.value(o, wish{q.KeyFormatType, q.KeyWrapType, q.KeyCompressionType, q.KeyWrappingSpecification})
+	if err != nil {
+		return nil, err
+	}
+	return &kmip.GetResponse{ObjectType: o.ObjectType(), UniqueIdentifier: kmip.UniqueIdentifier(o.UniqueIdentifier), Value: *v}, nil
+}
+
+// export answers Export. KMIP 2.1 §6.1.18.
+func (r *Request) export(o *kmip.Object, q *kmip.ExportRequest) (*kmip.ExportResponse, error) {
+	v, err := r.value(o, wish{q.KeyFormatType, q.KeyWrapType, q.KeyCompressionType, q.KeyWrappingSpecification})
+	if err != nil {
+		return nil, err
+	}
+	return &kmip.ExportResponse{
+		ObjectType: o.ObjectType(), UniqueIdentifier: kmip.UniqueIdentifier(o.UniqueIdentifier),
+		Attributes: r.attributesOf(o), Value: *v,
+	}, nil
+}
+
+// A wish is the form in which a client wants the material.
+type wish struct {
+	format      kmip.KeyFormatType
+	wrap        kmip.KeyWrapType
+	compression kmip.KeyCompressionType
+	wrapping    *kmip.KeyWrappingSpecification
+}
+
+// value gives the material as it is wished for. What is sensitive leaves only wrapped, what is not extractable not at all;
+// public keys and certificates are neither.
+func (r *Request) value(o *kmip.Object, w wish) (*kmip.Value, error) {
+	if w.compression != 0 && w.compression != kmip.KeyCompressionTypeECPublicKeyTypeUncompressed {
+		return nil, kmip.Errorf(kmip.ResultReasonKeyCompressionTypeNotSupported, "key compression %v is not supported", w.compression)
+	}
+	if err := mayLeave(o, w.wrapping != nil); err != nil {
+		return nil, err
+	}
+	var wrapping *kmip.Object
+	if w.wrapping != nil {
+		var err error
+		if wrapping, err = r.wrappingKey(w.wrapping); err != nil {
+			return nil, err
+		}
+	}
+	backend, err := r.backend(o.UniqueIdentifier)
+	if err != nil {
+		return nil, err
+	}
+	v, err := backend.Value(r.ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	if w.wrap == kmip.KeyWrapTypeNotWrapped {
+		if v, err = r.unwrap(v); err != nil {
+			return nil, err
+		}
+	}
+	if w.format != 0 {
+		if v, err = soft.Convert(v, w.format); err != nil {
+			return nil, err
+		}
+	}
+	if wrapping != nil {
+		return soft.WrapValue(r.ctx, wrapping.Key, w.wrapping, v)
+	}
+	return v, nil
+}
+
+// mayLeave refuses material that must stay.
+func mayLeave(o *kmip.Object, wrapped bool) error {
+	switch o.ObjectType() {
+	case kmip.ObjectTypePublicKey, kmip.ObjectTypeCertificate:
+		return nil
+	}
+	if o.Attributes.Sensitive() && !wrapped {
+		return kmip.Errorf(kmip.ResultReasonSensitive, "%q is sensitive: its material does not leave in clear", o.UniqueIdentifier)
+	}
+	if !o.Attributes.Extractable() {
+		return kmip.Errorf(kmip.ResultReasonNotExtractable, "%q is not extractable: its material does not leave", o.UniqueIdentifier)
+	}
+	return nil
+}
+
+// wrappingKey opens the key that the material is to be wrapped with.
+func (r *Request) wrappingKey(s *kmip.KeyWrappingSpecification) (*kmip.Object, error) {
+	if s.EncryptionKeyInformation == nil {
+		return nil, kmip.Errorf(kmip.ResultReasonInvalidField, "the Key Wrapping Specification names no encryption key")
+	}
+	o, err := r.openSecond(s.EncryptionKeyInformation.UniqueIdentifier, wraps)
+	if err != nil {
+		return nil, err
+	}
+	if o.Key == nil {
+		return nil, kmip.Errorf(kmip.ResultReasonInvalidObjectType, "object %q is no key", o.UniqueIdentifier)
+	}
+	return o, nil
+}

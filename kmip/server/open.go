@@ -1,0 +1,187 @@
+package server
+
+import (
+	"errors"
+	"time"
+
+	"strongroom/kmip"
+	"strongroom/kmip/ttlv"
+)
+
+// A need is what an operation asks of an object beside the right to it.
+type need struct {
+	states states
+	usage  kmip.CryptographicUsageMask // one of these bits; 0 asks for none
+	window bool                        // only from Process Start Date to Protect Stop Date
+	right  kmip.Operation              // the right asked for, where it is not the operation itself
+}
+
+// states is a set of states.
+type states uint8
+
+func in(list ...kmip.State) (s states) {
+	for _, x := range list {
+		s |= 1 << x
+	}
+	return s
+}
+
+func (s states) has(x kmip.State) bool { return x == 0 || s&(1<<x) != 0 }
+
+// Sets of states (KMIP 2.1 §4.57). What a Compromised key protected may still be read by nobody through the server: its
+// owner can, by taking the material out.
+const (
+	existing = states(1<<kmip.StatePreActive | 1<<kmip.StateActive | 1<<kmip.StateDeactivated | 1<<kmip.StateCompromised)
+	anyState = existing | states(1<<kmip.StateDestroyed|1<<kmip.StateDestroyedCompromised)
+)
+
+// protect is the need of an operation that applies protection.
+func protect(usage kmip.CryptographicUsageMask) need {
+	return need{states: in(kmip.StateActive), usage: usage, window: true}
+}
+
+// process is the need of an operation that reads what was protected: a Deactivated key may.
+func process(usage kmip.CryptographicUsageMask) need {
+	return need{states: in(kmip.StateActive, kmip.StateDeactivated), usage: usage}
+}
+
+// openFor opens the object of an operation, and makes it the ID placeholder's.
+func (r *Request) openFor(k *call, uid kmip.UniqueIdentifier, n need) (*kmip.Object, error) {
+	name, err := r.resolve(uid)
+	if err != nil {
+		return nil, err
+	}
+	k.uid = name
+	if n.right == 0 {
+		n.right = k.operation
+	}
+	r.need = n
+	o, err := r.admit(name, n)
+	if err == nil && len(r.items) > 1 {
+		r.placeholder = o.UniqueIdentifier
+	}
+	return o, err
+}
+
+// openSecond opens another object that an operation needs, a wrapping key for one, with the right that takes. The
+// decision gets an audit line of its own.
+func (r *Request) openSecond(uid kmip.UniqueIdentifier, n need) (*kmip.Object, error) {
+	k := call{operation: n.right}
+	began := time.Now()
+	name, err := r.resolve(uid)
+	var o *kmip.Object
+	if err == nil {
+		k.uid = name
+		o, err = r.admit(name, n)
+	}
+	r.record(&k, began, err)
+	return o, err
+}
+
+// admit is the door: the one way from an identifier to an object that may be operated on. It routes, looks the object up,
+// authorizes, and checks state and usage mask, in this order, so that a stranger learns nothing of an object's state.
+func (r *Request) admit(uid string, n need) (*kmip.Object, error) {
+	o, err := r.permitted(uid, n.right)
+	if err != nil {
+		return nil, err
+	}
+	state := o.State(r.now)
+	if !n.states.has(state) {
+		if state == kmip.StateDestroyed || state == kmip.StateDestroyedCompromised {
+			return nil, kmip.Errorf(kmip.ResultReasonObjectDestroyed, "object %q is destroyed", uid)
+		}
+		return nil, kmip.Errorf(kmip.ResultReasonWrongKeyLifecycleState, "object %q is %v", uid, state)
+	}
+	if n.usage != 0 && o.Attributes.UsageMask()&n.usage == 0 {
+		return nil, kmip.Errorf(kmip.ResultReasonIncompatibleCryptographicUsageMask, "the Cryptographic Usage Mask of %q has no %v", uid, n.usage)
+	}
+	if n.window {
+		return o, r.inWindow(o)
+	}
+	return o, nil
+}
+
+// permitted looks an object up and asks whether the caller has the right to it. Who has not hears the same as for an
+// identifier that does not exist.
+func (r *Request) permitted(uid string, right kmip.Operation) (*kmip.Object, error) {
+	backend, err := r.backend(uid)
+	if err != nil {
+		return nil, err
+	}
+	o, err := backend.Object(r.ctx, uid)
+	if err != nil {
+		return nil, r.conceal(uid, err)
+	}
+	if !r.server.Authority.Load().Allow(r.identity, right, o) {
+		return nil, kmip.NotFound(uid)
+	}
+	return o, nil
+}
+
+// backend routes an identifier.
+func (r *Request) backend(uid string) (kmip.Backend, error) {
+	_, _, token, err := kmip.HSMKey(uid)
+	switch {
+	case err != nil:
+		return nil, err
+	case !token:
+		return r.server.Store, nil
+	case r.server.HSM == nil:
+		return nil, kmip.NotFound(uid)
+	}
+	return r.server.HSM, nil
+}
+
+// conceal keeps from all but the administrators of HSM keys what an error in looking one up tells about it. That the
+// token is away is nobody's secret.
+func (r *Request) conceal(uid string, err error) error {
+	if errors.Is(err, kmip.ErrNotFound) {
+		return kmip.NotFound(uid)
+	}
+	if kmip.ReasonOf(err) == kmip.ResultReasonGeneralFailure || r.server.Authority.Load().Admin(r.identity) {
+		return err
+	}
+	return kmip.NotFound(uid)
+}
+
+// inWindow checks the dates between which a key protects.
+func (r *Request) inWindow(o *kmip.Object) error {
+	if t, ok := kmip.Get[time.Time](o.Attributes, ttlv.TagProcessStartDate); ok && r.now.Before(t) {
+		return kmip.Errorf(kmip.ResultReasonWrongKeyLifecycleState, "object %q may not be used before its Process Start Date", o.UniqueIdentifier)
+	}
+	if t, ok := kmip.Get[time.Time](o.Attributes, ttlv.TagProtectStopDate); ok && !r.now.Before(t) {
+		return kmip.Errorf(kmip.ResultReasonWrongKeyLifecycleState, "object %q may not be used to protect after its Protect Stop Date", o.UniqueIdentifier)
+	}
+	return nil
+}
+
+// resolve is the identifier that a request means: its own, or the one the batch made before.
+func (r *Request) resolve(uid kmip.UniqueIdentifier) (string, error) {
+	if n, ok := uid.BatchItem(); ok {
+		if int(n) < 0 || int(n) >= len(r.made) || r.made[n] == "" {
+			return "", kmip.Errorf(kmip.ResultReasonInvalidField, "item %d of the batch gives no identifier", n)
+		}
+		return r.made[n], nil
+	}
+	if _, ok := uid.Enumeration(); uid != "" && !ok {
+		return string(uid), nil
+	} else if ok && uid != kmip.IDPlaceholder {
+		return "", kmip.Errorf(kmip.ResultReasonInvalidField, "that form of Unique Identifier is not supported")
+	}
+	if r.placeholder == "" {
+		return "", kmip.Errorf(kmip.ResultReasonInvalidField, "the request names no object, and the batch has made none before")
+	}
+	return r.placeholder, nil
+}
+
+// record queues the audit line of a decision, before its answer is sent.
+func (r *Request) record(k *call, began time.Time, err error) {
+	e := Event{
+		Time: r.now, Request: r.number, Identity: r.identity, Fingerprint: r.fingerprint,
+		Operation: k.operation, UniqueIdentifier: k.uid, Result: kmip.ResultStatusSuccess, Duration: time.Since(began),
+	}
+	if err != nil {
+		e.Result, e.Reason = kmip.ResultStatusOperationFailed, kmip.ReasonOf(err)
+	}
+	r.audit.Write(&e)
+}

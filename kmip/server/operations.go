@@ -1,0 +1,106 @@
+package server
+
+import "strongroom/kmip"
+
+// An operation is one row of the table: the payloads of package kmip, what the object must be like, and the handler.
+type operation struct {
+	kmip.Payload
+	index int
+	keeps bool // the handler keeps parts of the request, so they must not be those of the connection's buffer
+	run   func(*Request, *call, any) (any, error)
+}
+
+// operations is the table. An operation on an existing object says in its need which states and usage the door asks for.
+var operations = []operation{
+	free(kmip.OperationDiscoverVersions, (*Request).discoverVersions),
+	free(kmip.OperationQuery, (*Request).query),
+
+	free(kmip.OperationCreate, (*Request).create),
+	free(kmip.OperationCreateKeyPair, (*Request).createKeyPair),
+	free(kmip.OperationRegister, (*Request).register),
+	free(kmip.OperationImport, (*Request).importObject),
+	free(kmip.OperationLocate, (*Request).locate),
+
+	quick(object(kmip.OperationGet, need{states: existing}, (*Request).get)),
+	object(kmip.OperationExport, need{states: existing}, (*Request).export),
+	quick(object(kmip.OperationGetAttributes, need{states: anyState}, (*Request).getAttributes)),
+	quick(object(kmip.OperationGetAttributeList, need{states: anyState}, (*Request).getAttributeList)),
+	object(kmip.OperationAddAttribute, need{states: anyState}, (*Request).addAttribute),
+	object(kmip.OperationModifyAttribute, need{states: anyState}, (*Request).modifyAttribute),
+	object(kmip.OperationDeleteAttribute, need{states: anyState}, (*Request).deleteAttribute),
+
+	object(kmip.OperationActivate, need{states: in(kmip.StatePreActive)}, (*Request).activate),
+	object(kmip.OperationRevoke, need{states: anyState}, (*Request).revoke),
+	object(kmip.OperationDestroy, need{states: existing}, (*Request).destroy),
+
+	computes(kmip.OperationEncrypt, protect(kmip.CryptographicUsageMaskEncrypt), kmip.Key.Encrypt),
+	computes(kmip.OperationDecrypt, process(kmip.CryptographicUsageMaskDecrypt), kmip.Key.Decrypt),
+	computes(kmip.OperationSign, protect(kmip.CryptographicUsageMaskSign), kmip.Key.Sign),
+	computes(kmip.OperationSignatureVerify, process(kmip.CryptographicUsageMaskVerify), kmip.Key.SignatureVerify),
+	computes(kmip.OperationMAC, protect(kmip.CryptographicUsageMaskMACGenerate), kmip.Key.MAC),
+
+	object(kmip.OperationGrantAccess, need{states: existing}, (*Request).grantAccess),
+	object(kmip.OperationWithdrawAccess, need{states: existing}, (*Request).withdrawAccess),
+	free(kmip.OperationListAccess, (*Request).listAccess),
+	free(kmip.OperationWhoAmI, (*Request).whoAmI),
+	free(kmip.OperationCanI, (*Request).canI),
+}
+
+// A call is one operation as the audit line tells it.
+type call struct {
+	operation kmip.Operation
+	uid       string
+}
+
+// object is an operation on an existing object, which the dispatcher opens through the door.
+func object[Q, R any](op kmip.Operation, n need, handle func(*Request, *kmip.Object, *Q) (*R, error)) operation {
+	return operation{Payload: payloadOf(op), keeps: true, run: func(r *Request, k *call, q any) (any, error) {
+		o, err := r.openFor(k, q.(kmip.Targeted).Target(), n)
+		if err != nil {
+			return nil, err
+		}
+		return answer(handle(r, o, q.(*Q)))
+	}}
+}
+
+// free is an operation on no existing object.
+func free[Q, R any](op kmip.Operation, handle func(*Request, *call, *Q) (*R, error)) operation {
+	return operation{Payload: payloadOf(op), keeps: true, run: func(r *Request, k *call, q any) (any, error) {
+		return answer(handle(r, k, q.(*Q)))
+	}}
+}
+
+// quick marks an operation whose handler keeps nothing of its request: no copy is made of it, and its payload is reused.
+func quick(op operation) operation {
+	op.keeps = false
+	return op
+}
+
+// answer makes an interface of a response, and nil of none.
+func answer[R any](response *R, err error) (any, error) {
+	if err != nil {
+		return nil, err
+	}
+	return response, nil
+}
+
+// payloadOf is the operation's row in package kmip's table.
+func payloadOf(op kmip.Operation) kmip.Payload {
+	for _, p := range kmip.Payloads {
+		if p.Operation == op {
+			return p
+		}
+	}
+	panic("no payload for " + op.String())
+}
+
+// payload is an empty request payload: the connection's own for an operation that keeps nothing, else a new one.
+func (op *operation) payload(c *conn) any {
+	if op.keeps {
+		return op.NewRequest()
+	}
+	if c.payloads[op.index] == nil {
+		c.payloads[op.index] = op.NewRequest()
+	}
+	return c.payloads[op.index]
+}

@@ -1,0 +1,110 @@
+package server
+
+import (
+	"strongroom/kmip"
+	"strongroom/kmip/ttlv"
+	"strongroom/store/soft"
+)
+
+// register answers Register. KMIP 2.1 §6.1.43. A wrapped key is kept as it is, and can be given back but not used.
+func (r *Request) register(k *call, q *kmip.RegisterRequest) (*kmip.RegisterResponse, error) {
+	if err := software(q.ProtectionStorageMasks...); err != nil {
+		return nil, err
+	}
+	uid, err := r.keep(k, q.ObjectType, q.Attributes, &q.Value)
+	if err != nil {
+		return nil, err
+	}
+	return &kmip.RegisterResponse{UniqueIdentifier: kmip.UniqueIdentifier(uid)}, nil
+}
+
+// importObject answers Import. KMIP 2.1 §6.1.25. With Key Wrap Type *Not Wrapped* a wrapped key is unwrapped first, which takes
+// the right to decrypt with the wrapping key.
+func (r *Request) importObject(k *call, q *kmip.ImportRequest) (*kmip.ImportResponse, error) {
+	if q.UniqueIdentifier == "" {
+		return nil, kmip.Errorf(kmip.ResultReasonInvalidField, "Import needs a Unique Identifier")
+	}
+	if q.ReplaceExisting != nil && *q.ReplaceExisting {
+		if err := r.removeForImport(k, string(q.UniqueIdentifier)); err != nil {
+			return nil, err
+		}
+	}
+	value := &q.Value
+	if q.KeyWrapType == kmip.KeyWrapTypeNotWrapped {
+		var err error
+		if value, err = r.unwrap(value); err != nil {
+			return nil, err
+		}
+	}
+	attributes := importable(q.Attributes).With(ttlv.TagUniqueIdentifier, string(q.UniqueIdentifier))
+	uid, err := r.keep(k, q.ObjectType, attributes, value)
+	if err != nil {
+		return nil, err
+	}
+	return &kmip.ImportResponse{UniqueIdentifier: kmip.UniqueIdentifier(uid)}, nil
+}
+
+// removeForImport refuses Replace Existing for an object that is there: an identifier in use is never overwritten, and a
+// destroyed one keeps its name.
+func (r *Request) removeForImport(_ *call, uid string) error {
+	_, err := r.permitted(uid, kmip.OperationDestroy)
+	if err != nil {
+		return nil // nothing that the caller may know of: the backend refuses a name in use by itself
+	}
+	return kmip.Errorf(kmip.ResultReasonObjectAlreadyExists, "object %q exists, and Replace Existing is not supported: import it under another identifier", uid)
+}
+
+// importable leaves out what an exported object's attributes say and the server sets itself.
+func importable(a kmip.Attributes) kmip.Attributes {
+	var kept kmip.Attributes
+	for _, x := range a {
+		rule := kmip.RuleOf(x.Tag)
+		if rule != nil && rule.ClientSets && !(x.Tag == ttlv.TagAttribute && x.Vendor == kmip.VendorServer) {
+			kept = append(kept, x)
+		}
+	}
+	return kept
+}
+
+// keep makes an object of material that comes from outside.
+func (r *Request) keep(k *call, t kmip.ObjectType, attributes kmip.Attributes, v *kmip.Value) (string, error) {
+	if v.ObjectType() != t || t == 0 {
+		return "", kmip.Errorf(kmip.ResultReasonInvalidObjectType, "the Object Type is %v, the object a %v", t, v.ObjectType())
+	}
+	if t == kmip.ObjectTypeTemplate {
+		return "", kmip.Errorf(kmip.ResultReasonInvalidObjectType, "templates are not supported: send the attributes themselves")
+	}
+	o, backend, err := r.prepare(k, t, attributes)
+	if err != nil {
+		return "", err
+	}
+	o.Attributes = o.Attributes.With(ttlv.TagAlwaysSensitive, false).With(ttlv.TagNeverExtractable, false)
+	if err := backend.Register(r.ctx, o, v); err != nil {
+		return "", err
+	}
+	r.placeholder = o.UniqueIdentifier
+	return o.UniqueIdentifier, nil
+}
+
+// unwrap takes the wrapping off a key block, with the key that it names.
+func (r *Request) unwrap(v *kmip.Value) (*kmip.Value, error) {
+	block := v.KeyBlock()
+	if block == nil || block.KeyWrappingData == nil {
+		return v, nil
+	}
+	information := block.KeyWrappingData.EncryptionKeyInformation
+	if information == nil {
+		return nil, kmip.Errorf(kmip.ResultReasonInvalidField, "the Key Wrapping Data name no encryption key")
+	}
+	o, err := r.openSecond(information.UniqueIdentifier, unwraps)
+	if err != nil {
+		return nil, err
+	}
+	return soft.UnwrapValue(r.ctx, o.Key, v)
+}
+
+// unwraps is the need of a key that unwraps another.
+var unwraps = need{
+	states: in(kmip.StateActive, kmip.StateDeactivated), right: kmip.OperationDecrypt,
+	usage: kmip.CryptographicUsageMaskUnwrapKey | kmip.CryptographicUsageMaskDecrypt,
+}

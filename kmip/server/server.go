@@ -1,0 +1,244 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"strongroom/authz"
+	"strongroom/kmip"
+	"strongroom/kmip/ttlv"
+)
+
+// Limits bound what a client can make the server do. Zero means the default.
+type Limits struct {
+	Message                ttlv.Limits   // of one request
+	BatchCount             int           // operations in one request, default 1,000
+	Connections            int           // in all, default 4,096
+	ConnectionsPerIdentity int           // default 1,024
+	RequestsInFlight       int           // messages being worked on at once, default 1,024
+	RequestsPerSecond      float64       // of one identity; 0 is no limit
+	HandshakeTimeout       time.Duration // default 10 s
+	ReadTimeout            time.Duration // for one message, from its first byte to its last, default 30 s
+	WriteTimeout           time.Duration // default 30 s
+	IdleTimeout            time.Duration // between messages, default 10 min
+	OperationTimeout       time.Duration // for one message, default 60 s
+}
+
+func (l Limits) withDefaults() Limits {
+	number := func(n *int, d int) {
+		if *n <= 0 {
+			*n = d
+		}
+	}
+	span := func(t *time.Duration, d time.Duration) {
+		if *t <= 0 {
+			*t = d
+		}
+	}
+	number(&l.BatchCount, 1000)
+	number(&l.Connections, 4096)
+	number(&l.ConnectionsPerIdentity, 1024)
+	number(&l.RequestsInFlight, 1024)
+	span(&l.HandshakeTimeout, 10*time.Second)
+	span(&l.ReadTimeout, 30*time.Second)
+	span(&l.WriteTimeout, 30*time.Second)
+	span(&l.IdleTimeout, 10*time.Minute)
+	span(&l.OperationTimeout, time.Minute)
+	return l
+}
+
+// Config is what a Server needs. All fields but HSM are required.
+type Config struct {
+	Store     kmip.Backend                 // every identifier that names no key in a token
+	HSM       kmip.Backend                 // those that do; nil without a token
+	Access    kmip.Access                  // lists of grants
+	Authority *atomic.Pointer[authz.Table] // replaced when the configuration is read again
+	Gate      *Gate                        // TLS and identities
+	Audit     *Audit
+	Limits    Limits
+	Log       *slog.Logger
+	Version   string // of the program, for Query
+}
+
+// A Server answers KMIP.
+type Server struct {
+	Config
+	operations [256]*operation // by operation code; vendor operations from 128 on
+	requests   atomic.Uint64
+	throttle   *throttle
+	rates      rates
+
+	mu          sync.Mutex
+	connections map[*conn]struct{}
+	identities  map[string]int
+	draining    bool
+	wg          sync.WaitGroup
+}
+
+// New makes a server of c.
+func New(c Config) *Server {
+	c.Limits = c.Limits.withDefaults()
+	s := &Server{
+		Config:      c,
+		connections: make(map[*conn]struct{}),
+		identities:  make(map[string]int),
+		throttle:    newThrottle(c.Limits.RequestsInFlight),
+		rates:       rates{perSecond: c.Limits.RequestsPerSecond},
+	}
+	for i := range operations {
+		op := &operations[i]
+		op.index = i
+		s.operations[slotOf(op.Operation)] = op
+	}
+	return s
+}
+
+// slotOf is the place of an operation in the table by code.
+func slotOf(op kmip.Operation) int {
+	if op&0x80000000 != 0 {
+		return 128 + int(op&0x7F)
+	}
+	return int(op & 0x7F)
+}
+
+// lookup finds an operation, nil for one that is not there.
+func (s *Server) lookup(op kmip.Operation) *operation {
+	if low := op &^ 0x80000000; low > 0x7F {
+		return nil
+	}
+	return s.operations[slotOf(op)]
+}
+
+// supported lists the operations of version v, in the order of the table.
+func (s *Server) supported(v ttlv.Version) []kmip.Operation {
+	var list []kmip.Operation
+	for _, p := range kmip.Payloads {
+		if s.lookup(p.Operation) != nil && v >= p.Since {
+			list = append(list, p.Operation)
+		}
+	}
+	return list
+}
+
+// Serve accepts connections from l until Shutdown, or until l fails. A silent or slow client holds up nobody: the TLS
+// handshake happens in the connection's own goroutine.
+func (s *Server) Serve(l net.Listener) error {
+	for {
+		raw, err := l.Accept()
+		if err != nil {
+			if s.stopping() {
+				return nil
+			}
+			var temporary interface{ Temporary() bool }
+			if errors.As(err, &temporary) && temporary.Temporary() {
+				s.Log.Error("accepting a connection", "err", err)
+				time.Sleep(50 * time.Millisecond)
+				continue
+			}
+			return fmt.Errorf("accepting a connection: %w", err)
+		}
+		s.start(raw)
+	}
+}
+
+// start serves a connection in its own goroutine, unless there are too many.
+func (s *Server) start(raw net.Conn) {
+	c := &conn{server: s, raw: raw}
+	s.mu.Lock()
+	refused := s.draining || len(s.connections) >= s.Limits.Connections
+	if !refused {
+		s.connections[c] = struct{}{}
+		s.wg.Add(1)
+	}
+	s.mu.Unlock()
+	if refused {
+		raw.Close()
+		s.Log.Warn("connection refused: too many", "limit", s.Limits.Connections, "remote", raw.RemoteAddr().String())
+		return
+	}
+	go func() {
+		defer s.wg.Done()
+		defer s.remove(c)
+		c.run()
+	}()
+}
+
+func (s *Server) stopping() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.draining
+}
+
+// admit counts a connection for its identity.
+func (s *Server) admit(c *conn) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.identities[c.identity] >= s.Limits.ConnectionsPerIdentity {
+		return fmt.Errorf("identity %q has %d connections already", c.identity, s.Limits.ConnectionsPerIdentity)
+	}
+	s.identities[c.identity]++
+	c.admitted = true
+	return nil
+}
+
+func (s *Server) remove(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.connections, c)
+	if !c.admitted {
+		return
+	}
+	if s.identities[c.identity]--; s.identities[c.identity] == 0 {
+		delete(s.identities, c.identity)
+	}
+}
+
+// Connections is how many there are.
+func (s *Server) Connections() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.connections)
+}
+
+// Shutdown lets every message that has begun be answered, and closes the connections. When ctx ends first, it cuts them.
+// The caller closes the listener before.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.draining = true
+	for c := range s.connections {
+		c.drain()
+	}
+	s.mu.Unlock()
+	done := make(chan struct{})
+	go func() { s.wg.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	for c := range s.connections {
+		c.raw.Close()
+	}
+	s.mu.Unlock()
+	<-done
+	return ctx.Err()
+}
+
+// handshake does the TLS handshake within its time.
+func (s *Server) handshake(raw net.Conn) (*tls.Conn, error) {
+	t := tls.Server(raw, s.Gate.Config())
+	ctx, cancel := context.WithTimeout(context.Background(), s.Limits.HandshakeTimeout)
+	defer cancel()
+	if err := t.HandshakeContext(ctx); err != nil {
+		return nil, err
+	}
+	return t, nil
+}

@@ -1,0 +1,258 @@
+// Package tests drives the built programs from outside, against real tokens and real files.
+package tests
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// bin is where TestMain built the programs.
+var bin string
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "strongroom-bin")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	bin = dir
+	for _, program := range []string{"strongroomd", "strongroom"} {
+		build := exec.Command("go", "build", "-o", filepath.Join(dir, program), "./cmd/"+program)
+		build.Dir = ".."
+		build.Stderr = os.Stderr
+		if err := build.Run(); err != nil {
+			fmt.Fprintln(os.Stderr, "building", program, err)
+			return 1
+		}
+	}
+	return m.Run()
+}
+
+// A site is a configured server with a token of its own, in a temporary folder in memory.
+type site struct {
+	t       *testing.T
+	dir     string
+	address string
+	env     []string // of the server
+	server  *exec.Cmd
+	log     *lockedBuffer
+	exited  chan struct{}
+}
+
+// newSite makes a site; serve starts its server.
+func newSite(t *testing.T) *site {
+	t.Helper()
+	parent := "/dev/shm" // making a token object on a disk costs 45 ms
+	if _, err := os.Stat(parent); err != nil {
+		parent = os.TempDir()
+	}
+	dir, err := os.MkdirTemp(parent, "strongroom-site")
+	require.NoError(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	s := &site{t: t, dir: filepath.Join(dir, "site"), address: freeAddress(t), log: new(lockedBuffer)}
+	s.must(s.strongroomd("init", s.dir, "--softhsm", "--listen", s.address))
+	return s
+}
+
+// freeAddress is a loopback address that nobody listened on a moment ago.
+func freeAddress(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// serve starts the server and waits until it answers. It is stopped when the test ends.
+func (s *site) serve(switches ...string) {
+	s.t.Helper()
+	args := append([]string{"serve", "--config", s.path("strongroom.toml")}, switches...)
+	s.server = exec.Command(filepath.Join(bin, "strongroomd"), args...)
+	s.server.Env = append(os.Environ(), s.env...)
+	s.server.Stdout, s.server.Stderr = s.log, s.log
+	require.NoError(s.t, s.server.Start())
+	exited := make(chan struct{})
+	s.exited = exited
+	server := s.server
+	go func() { server.Wait(); close(exited) }()
+	s.t.Cleanup(s.stop)
+	require.Eventually(s.t, func() bool {
+		select {
+		case <-exited:
+			s.t.Fatalf("the server ended: %s", s.log)
+		default:
+		}
+		c, err := net.DialTimeout("tcp", s.address, time.Second)
+		if err != nil {
+			return false
+		}
+		c.Close()
+		return true
+	}, 20*time.Second, 20*time.Millisecond, "the server does not listen")
+}
+
+// stop ends the server in the ordinary way.
+func (s *site) stop() { s.end(syscall.SIGTERM) }
+
+// kill ends it as a power failure would.
+func (s *site) kill() { s.end(syscall.SIGKILL) }
+
+func (s *site) end(signal syscall.Signal) {
+	if s.server == nil {
+		return
+	}
+	s.server.Process.Signal(signal)
+	select {
+	case <-s.exited:
+	case <-time.After(20 * time.Second):
+		s.server.Process.Kill()
+		<-s.exited
+		s.t.Errorf("the server did not stop: %s", s.log)
+	}
+	s.server = nil
+}
+
+func (s *site) path(elements ...string) string {
+	return filepath.Join(append([]string{s.dir}, elements...)...)
+}
+
+// result is what a command printed, and its exit code.
+type result struct {
+	stdout, stderr string
+	code           int
+	args           []string
+}
+
+func (s *site) exec(env []string, program string, args ...string) result {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Env = append(os.Environ(), env...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		s.t.Fatalf("%s %v: %v", program, args, err)
+	}
+	return result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode(), append([]string{program}, args...)}
+}
+
+// strongroomd runs an operator's command, strongroom a user's as the administrator, as that of somebody else.
+func (s *site) strongroomd(args ...string) result {
+	s.t.Helper()
+	return s.exec(nil, filepath.Join(bin, "strongroomd"), args...)
+}
+
+func (s *site) strongroom(args ...string) result {
+	s.t.Helper()
+	return s.as("admin", args...)
+}
+
+func (s *site) as(name string, args ...string) result {
+	s.t.Helper()
+	return s.exec([]string{"STRONGROOM_CONFIG=" + s.path("clients", name+".toml")}, filepath.Join(bin, "strongroom"), args...)
+}
+
+// addClient issues a certificate.
+func (s *site) addClient(name string) {
+	s.t.Helper()
+	s.must(s.strongroomd("client", "add", name, "--dir", s.dir))
+}
+
+// must fails the test unless the command succeeded.
+func (s *site) must(r result) string {
+	s.t.Helper()
+	require.Equal(s.t, 0, r.code, "%v\n%s%s\nserver: %s", r.args, r.stdout, r.stderr, s.log)
+	return r.stdout
+}
+
+// refused fails the test unless the command was refused, and gives why.
+func (s *site) refused(r result) string {
+	s.t.Helper()
+	require.Equal(s.t, 1, r.code, "%v\n%s%s", r.args, r.stdout, r.stderr)
+	return r.stderr
+}
+
+// tls is the TLS configuration of a client of the site.
+func (s *site) tls(name string) *tls.Config {
+	s.t.Helper()
+	pair, err := tls.LoadX509KeyPair(s.path("clients", name+".crt"), s.path("clients", name+".key"))
+	require.NoError(s.t, err)
+	ca, err := os.ReadFile(s.path("tls", "ca.crt"))
+	require.NoError(s.t, err)
+	pool := x509.NewCertPool()
+	require.True(s.t, pool.AppendCertsFromPEM(ca))
+	return &tls.Config{Certificates: []tls.Certificate{pair}, RootCAs: pool, ServerName: "localhost"}
+}
+
+// dial opens a TLS connection as a client of the site.
+func (s *site) dial(name string) *tls.Conn {
+	s.t.Helper()
+	c, err := tls.Dial("tcp", s.address, s.tls(name))
+	require.NoError(s.t, err)
+	s.t.Cleanup(func() { c.Close() })
+	require.NoError(s.t, c.SetDeadline(time.Now().Add(30*time.Second)))
+	return c
+}
+
+var libraryLine = regexp.MustCompile(`(?m)^\s*library\s*=\s*"(.*)"`)
+
+// module is the PKCS#11 library of the site's configuration.
+func (s *site) module() string {
+	s.t.Helper()
+	text, err := os.ReadFile(s.path("strongroom.toml"))
+	require.NoError(s.t, err)
+	found := libraryLine.FindSubmatch(text)
+	require.NotNil(s.t, found, "the configuration names no library")
+	return string(found[1])
+}
+
+// tool runs pkcs11-tool on the site's token, logged in.
+func (s *site) tool(args ...string) string {
+	s.t.Helper()
+	path, err := exec.LookPath("pkcs11-tool")
+	if err != nil {
+		s.t.Skip("pkcs11-tool is not installed (package opensc)")
+	}
+	pin, err := os.ReadFile(s.path("hsm-4.pin"))
+	require.NoError(s.t, err)
+	args = append([]string{"--module", s.module(), "--login", "--pin", strings.TrimSpace(string(pin))}, args...)
+	r := s.exec([]string{"SOFTHSM2_CONF=" + s.path("softhsm", "softhsm2.conf")}, path, args...)
+	require.Equal(s.t, 0, r.code, "%s%s", r.stdout, r.stderr)
+	return r.stdout
+}
+
+// write makes a file in the site's folder and gives its path.
+func (s *site) write(name string, data []byte) string {
+	s.t.Helper()
+	path := s.path(name)
+	require.NoError(s.t, os.WriteFile(path, data, 0o600))
+	return path
+}
+
+// read is what a file of the site's folder has.
+func (s *site) read(name string) []byte {
+	s.t.Helper()
+	data, err := os.ReadFile(s.path(name))
+	require.NoError(s.t, err)
+	return data
+}
