@@ -1,0 +1,111 @@
+package soft
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+
+	"strongroom/kmip"
+	"strongroom/kmip/ttlv"
+)
+
+// Check validates an object that a client brings: that it is of the type t, that its material has the form that its Key
+// Format Type says, and that a key is of the algorithm and the length that its Key Block says. Material of an algorithm that
+// is not known here is taken as it is. A wrapped object is not looked into.
+func Check(t kmip.ObjectType, v *kmip.Value) error {
+	c, err := parse(v)
+	if err != nil {
+		return err
+	}
+	if c.object != t {
+		return kmip.Errorf(kmip.ResultReasonInvalidObjectType, "the object is a %v, the request says %v", c.object, t)
+	}
+	return nil
+}
+
+// Attributes derives what an object says of itself: Cryptographic Algorithm and Length, Cryptographic Domain Parameters of a
+// key on a curve, Key Format Type; Certificate Type and Length and the X.509 names of a certificate; the Digest. The value
+// counts over what a client says: where both are given they must agree, which is for the caller to see to.
+func Attributes(v *kmip.Value) (kmip.Attributes, error) {
+	c, err := parse(v)
+	if err != nil {
+		return nil, err
+	}
+	var a kmip.Attributes
+	if c.algorithm != 0 {
+		a = a.Plus(ttlv.TagCryptographicAlgorithm, c.algorithm)
+	}
+	if c.length != 0 {
+		a = a.Plus(ttlv.TagCryptographicLength, c.length)
+	}
+	if c.curve != 0 {
+		a = a.Plus(ttlv.TagCryptographicDomainParameters, kmip.CryptographicDomainParameters{Qlength: c.length, RecommendedCurve: c.curve})
+	}
+	if c.block != nil {
+		a = a.Plus(ttlv.TagKeyFormatType, c.block.KeyFormatType)
+	}
+	if v.Certificate != nil {
+		a = c.certificateAttributes(a, v.Certificate)
+	}
+	if v.OpaqueObject != nil {
+		a = a.Plus(ttlv.TagOpaqueDataType, v.OpaqueObject.OpaqueDataType)
+	}
+	if d, ok := c.digest(v); ok {
+		a = a.Plus(ttlv.TagDigest, d)
+	}
+	return a, nil
+}
+
+// certificateAttributes adds those of a certificate. KMIP 2.1 §4.7, §4.8, §4.61 to §4.63.
+func (c *contents) certificateAttributes(a kmip.Attributes, v *kmip.Certificate) kmip.Attributes {
+	a = a.Plus(ttlv.TagCertificateType, v.CertificateType).Plus(ttlv.TagCertificateLength, int32(len(v.CertificateValue)))
+	if c.cert == nil {
+		return a
+	}
+	if d, ok := certificateSignatures[c.cert.SignatureAlgorithm]; ok {
+		a = a.Plus(ttlv.TagDigitalSignatureAlgorithm, d)
+	}
+	return a.
+		Plus(ttlv.TagX509CertificateIdentifier, kmip.X509CertificateIdentifier{
+			IssuerDistinguishedName: clone(c.cert.RawIssuer), CertificateSerialNumber: c.cert.SerialNumber.Bytes(),
+		}).
+		Plus(ttlv.TagX509CertificateSubject, kmip.X509CertificateSubject{SubjectDistinguishedName: clone(c.cert.RawSubject)}).
+		Plus(ttlv.TagX509CertificateIssuer, kmip.X509CertificateIssuer{IssuerDistinguishedName: clone(c.cert.RawIssuer)})
+}
+
+var certificateSignatures = map[x509.SignatureAlgorithm]kmip.DigitalSignatureAlgorithm{
+	x509.SHA1WithRSA:      kmip.DigitalSignatureAlgorithmSHA1WithRSAEncryption,
+	x509.SHA256WithRSA:    kmip.DigitalSignatureAlgorithmSHA256WithRSAEncryption,
+	x509.SHA384WithRSA:    kmip.DigitalSignatureAlgorithmSHA384WithRSAEncryption,
+	x509.SHA512WithRSA:    kmip.DigitalSignatureAlgorithmSHA512WithRSAEncryption,
+	x509.SHA256WithRSAPSS: kmip.DigitalSignatureAlgorithmRSASSAPSS,
+	x509.SHA384WithRSAPSS: kmip.DigitalSignatureAlgorithmRSASSAPSS,
+	x509.SHA512WithRSAPSS: kmip.DigitalSignatureAlgorithmRSASSAPSS,
+	x509.ECDSAWithSHA1:    kmip.DigitalSignatureAlgorithmECDSAWithSHA1,
+	x509.ECDSAWithSHA256:  kmip.DigitalSignatureAlgorithmECDSAWithSHA256,
+	x509.ECDSAWithSHA384:  kmip.DigitalSignatureAlgorithmECDSAWithSHA384,
+	x509.ECDSAWithSHA512:  kmip.DigitalSignatureAlgorithmECDSAWithSHA512,
+}
+
+// digest is the SHA-256 of the material as it is kept (KMIP 2.1 §4.21). Secret Data has none: the hash of a password is
+// half the way to the password.
+func (c *contents) digest(v *kmip.Value) (kmip.Digest, bool) {
+	var material []byte
+	var f kmip.KeyFormatType
+	switch {
+	case v.Certificate != nil:
+		material, f = v.Certificate.CertificateValue, kmip.KeyFormatTypeX509
+	case v.SymmetricKey != nil, v.PrivateKey != nil, v.PublicKey != nil:
+		f = c.block.KeyFormatType
+		material = either2(c.block.KeyValue.Wrapped, c.block.KeyValue.Material)
+		if k := c.block.KeyValue.Components; k != nil {
+			material, f = k.Key, kmip.KeyFormatTypeRaw
+		}
+	}
+	if len(material) == 0 {
+		return kmip.Digest{}, false
+	}
+	sum := sha256.Sum256(material)
+	return kmip.Digest{HashingAlgorithm: kmip.HashingAlgorithmSHA256, DigestValue: sum[:], KeyFormatType: f}, true
+}
+
+func clone(b []byte) []byte { return append([]byte(nil), b...) }

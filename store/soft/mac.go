@@ -1,0 +1,77 @@
+package soft
+
+import (
+	"context"
+	"crypto/hmac"
+
+	"strongroom/kmip"
+)
+
+// hmacHashes gives the hash of each HMAC.
+var hmacHashes = map[kmip.CryptographicAlgorithm]kmip.HashingAlgorithm{
+	kmip.CryptographicAlgorithmHMACSHA1:     kmip.HashingAlgorithmSHA1,
+	kmip.CryptographicAlgorithmHMACSHA224:   kmip.HashingAlgorithmSHA224,
+	kmip.CryptographicAlgorithmHMACSHA256:   kmip.HashingAlgorithmSHA256,
+	kmip.CryptographicAlgorithmHMACSHA384:   kmip.HashingAlgorithmSHA384,
+	kmip.CryptographicAlgorithmHMACSHA512:   kmip.HashingAlgorithmSHA512,
+	kmip.CryptographicAlgorithmHMACSHA3_224: kmip.HashingAlgorithmSHA3_224,
+	kmip.CryptographicAlgorithmHMACSHA3_256: kmip.HashingAlgorithmSHA3_256,
+	kmip.CryptographicAlgorithmHMACSHA3_384: kmip.HashingAlgorithmSHA3_384,
+	kmip.CryptographicAlgorithmHMACSHA3_512: kmip.HashingAlgorithmSHA3_512,
+}
+
+// macKey is an opened key of an HMAC.
+type macKey struct {
+	base
+	key []byte
+}
+
+// Close clears the key.
+func (k *macKey) Close() { clear(k.key) }
+
+// MAC computes the key's own HMAC.
+func (k *macKey) MAC(_ context.Context, r *kmip.MACRequest) (*kmip.MACResponse, error) {
+	if err := whole(r.InitIndicator, r.FinalIndicator, r.CorrelationValue); err != nil {
+		return nil, err
+	}
+	p := parameters(r.CryptographicParameters, k.authentication, 0)
+	if err := k.is(p); err != nil {
+		return nil, err
+	}
+	return authenticate(k.algorithm, k.key, p, r)
+}
+
+// MAC computes the HMAC that the parameters name in Cryptographic Algorithm; without one, AES-CMAC.
+func (k *blockKey) MAC(_ context.Context, r *kmip.MACRequest) (*kmip.MACResponse, error) {
+	if err := whole(r.InitIndicator, r.FinalIndicator, r.CorrelationValue); err != nil {
+		return nil, err
+	}
+	p := parameters(r.CryptographicParameters, k.authentication, fieldBlockCipherMode)
+	if hmacHashes[p.CryptographicAlgorithm] != 0 {
+		return authenticate(p.CryptographicAlgorithm, k.key, p, r)
+	}
+	if err := k.is(p); err != nil {
+		return nil, err
+	}
+	if err := only(p, fieldBlockCipherMode, k.name+"-CMAC"); err != nil {
+		return nil, err
+	}
+	if k.gcm == nil || p.BlockCipherMode != 0 && p.BlockCipherMode != kmip.BlockCipherModeCMAC {
+		return nil, notSupported("a MAC with %s and the Block Cipher Mode %v is not supported", k.name, p.BlockCipherMode)
+	}
+	return &kmip.MACResponse{UniqueIdentifier: r.UniqueIdentifier, MACData: cmac(k.block, r.Data)}, nil
+}
+
+// authenticate computes an HMAC. A Hashing Algorithm may be named, if it is the HMAC's own.
+func authenticate(algorithm kmip.CryptographicAlgorithm, key []byte, p *kmip.CryptographicParameters, r *kmip.MACRequest) (*kmip.MACResponse, error) {
+	if err := only(p, fieldHashingAlgorithm, algorithm.String()); err != nil {
+		return nil, err
+	}
+	name := hmacHashes[algorithm]
+	if p.HashingAlgorithm != 0 && p.HashingAlgorithm != name {
+		return nil, badParameters("%v does not use %v", algorithm, p.HashingAlgorithm)
+	}
+	h := hmac.New(digests[name].New, key)
+	h.Write(r.Data)
+	return &kmip.MACResponse{UniqueIdentifier: r.UniqueIdentifier, MACData: h.Sum(nil)}, nil
+}

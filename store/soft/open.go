@@ -1,0 +1,62 @@
+package soft
+
+import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+
+	"strongroom/kmip"
+)
+
+// Open makes a key that computes of a value in clear. The attributes are the object's own: Cryptographic Parameters among
+// them are the defaults of its operations, and Cryptographic Algorithm says what a key block does not. Nothing of v is kept.
+// An object that is no key, or a key of an algorithm that is kept but not computed with, opens as one that can do nothing.
+// A certificate does what its public key does.
+func Open(v *kmip.Value, a kmip.Attributes) (kmip.Opened, error) {
+	c, err := parse(v)
+	if err != nil {
+		return nil, err
+	}
+	b := newBase(either(c.algorithm, a.Algorithm()), a)
+	if c.object == kmip.ObjectTypeSymmetricKey && c.block.KeyWrappingData == nil {
+		return openSymmetric(b, c)
+	}
+	switch k := c.key.(type) {
+	case *rsa.PrivateKey:
+		return &rsaPrivate{rsaPublic{b, &k.PublicKey}, k}, nil
+	case *rsa.PublicKey:
+		return &rsaPublic{b, k}, nil
+	case *ecdsa.PrivateKey:
+		return &ecPrivate{ecPublic{b, &k.PublicKey}, k}, nil
+	case *ecdsa.PublicKey:
+		return &ecPublic{b, k}, nil
+	case ed25519.PrivateKey:
+		return &edPrivate{edPublic{b, k.Public().(ed25519.PublicKey)}, k}, nil
+	case ed25519.PublicKey:
+		return &edPublic{b, k}, nil
+	}
+	return inert{}, nil
+}
+
+// inert is an object that can do nothing.
+type inert struct{ kmip.Unsupported }
+
+// Close has nothing to clear.
+func (inert) Close() {}
+
+// openSymmetric opens a symmetric key by its algorithm.
+func openSymmetric(b base, c *contents) (kmip.Opened, error) {
+	key, err := secret(c.block)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case b.algorithm == kmip.CryptographicAlgorithmAES:
+		return openAES(b, key)
+	case b.algorithm == kmip.CryptographicAlgorithmDES3:
+		return openTripleDES(b, key)
+	case hmacHashes[b.algorithm] != 0:
+		return &macKey{b, append([]byte(nil), key...)}, nil
+	}
+	return inert{}, nil
+}

@@ -1,0 +1,144 @@
+package soft
+
+import (
+	"crypto"
+	"crypto/rsa"
+
+	"strongroom/kmip"
+)
+
+// signing is a signature scheme.
+type signing struct {
+	name    kmip.HashingAlgorithm
+	hash    crypto.Hash
+	padding kmip.PaddingMethod // PKCS1v15 or PSS, for RSA
+	salt    int                // bytes; rsa.PSSSaltLengthAuto if the parameters name none
+}
+
+// A signatureScheme is what a Digital Signature Algorithm stands for.
+type signatureScheme struct {
+	algorithm kmip.CryptographicAlgorithm
+	padding   kmip.PaddingMethod
+	hash      kmip.HashingAlgorithm // 0: Hashing Algorithm says
+}
+
+const (
+	algorithmRSA   = kmip.CryptographicAlgorithmRSA
+	algorithmECDSA = kmip.CryptographicAlgorithmECDSA
+)
+
+var signatureSchemes = map[kmip.DigitalSignatureAlgorithm]signatureScheme{
+	kmip.DigitalSignatureAlgorithmSHA1WithRSAEncryption:     {algorithmRSA, kmip.PaddingMethodPKCS1v15, kmip.HashingAlgorithmSHA1},
+	kmip.DigitalSignatureAlgorithmSHA224WithRSAEncryption:   {algorithmRSA, kmip.PaddingMethodPKCS1v15, kmip.HashingAlgorithmSHA224},
+	kmip.DigitalSignatureAlgorithmSHA256WithRSAEncryption:   {algorithmRSA, kmip.PaddingMethodPKCS1v15, kmip.HashingAlgorithmSHA256},
+	kmip.DigitalSignatureAlgorithmSHA384WithRSAEncryption:   {algorithmRSA, kmip.PaddingMethodPKCS1v15, kmip.HashingAlgorithmSHA384},
+	kmip.DigitalSignatureAlgorithmSHA512WithRSAEncryption:   {algorithmRSA, kmip.PaddingMethodPKCS1v15, kmip.HashingAlgorithmSHA512},
+	kmip.DigitalSignatureAlgorithmSHA3_256WithRSAEncryption: {algorithmRSA, kmip.PaddingMethodPKCS1v15, kmip.HashingAlgorithmSHA3_256},
+	kmip.DigitalSignatureAlgorithmSHA3_384WithRSAEncryption: {algorithmRSA, kmip.PaddingMethodPKCS1v15, kmip.HashingAlgorithmSHA3_384},
+	kmip.DigitalSignatureAlgorithmSHA3_512WithRSAEncryption: {algorithmRSA, kmip.PaddingMethodPKCS1v15, kmip.HashingAlgorithmSHA3_512},
+	kmip.DigitalSignatureAlgorithmRSASSAPSS:                 {algorithmRSA, kmip.PaddingMethodPSS, 0},
+	kmip.DigitalSignatureAlgorithmECDSAWithSHA1:             {algorithmECDSA, 0, kmip.HashingAlgorithmSHA1},
+	kmip.DigitalSignatureAlgorithmECDSAWithSHA224:           {algorithmECDSA, 0, kmip.HashingAlgorithmSHA224},
+	kmip.DigitalSignatureAlgorithmECDSAWithSHA256:           {algorithmECDSA, 0, kmip.HashingAlgorithmSHA256},
+	kmip.DigitalSignatureAlgorithmECDSAWithSHA384:           {algorithmECDSA, 0, kmip.HashingAlgorithmSHA384},
+	kmip.DigitalSignatureAlgorithmECDSAWithSHA512:           {algorithmECDSA, 0, kmip.HashingAlgorithmSHA512},
+}
+
+// named fills in what the Digital Signature Algorithm of p stands for, and refuses what contradicts it.
+func (b *base) named(p *kmip.CryptographicParameters) (*kmip.CryptographicParameters, error) {
+	if err := b.is(p); err != nil || p.DigitalSignatureAlgorithm == 0 {
+		return p, err
+	}
+	s, ok := signatureSchemes[p.DigitalSignatureAlgorithm]
+	if !ok {
+		return nil, notSupported("the Digital Signature Algorithm %v is not supported", p.DigitalSignatureAlgorithm)
+	}
+	c := *p
+	c.CryptographicAlgorithm = s.algorithm
+	c.PaddingMethod, c.HashingAlgorithm = either(s.padding, p.PaddingMethod), either(s.hash, p.HashingAlgorithm)
+	if p.PaddingMethod != 0 && p.PaddingMethod != c.PaddingMethod || p.HashingAlgorithm != 0 && p.HashingAlgorithm != c.HashingAlgorithm {
+		return nil, badParameters("the Digital Signature Algorithm %v contradicts the Padding Method or the Hashing Algorithm", p.DigitalSignatureAlgorithm)
+	}
+	return &c, b.is(&c)
+}
+
+// signing reads the parameters of an RSA signature. Without a Padding Method it is PKCS #1 v1.5: that is what Cryptographic
+// Algorithm RSA and a Hashing Algorithm together stand for, instead of a Digital Signature Algorithm (KMIP 2.1 §4.16).
+func (k *rsaPublic) signing(request *kmip.CryptographicParameters) (*signing, error) {
+	const naming = fieldPaddingMethod | fieldDigitalSignatureAlgorithm
+	p, err := k.named(parameters(request, k.signature, naming))
+	if err != nil {
+		return nil, err
+	}
+	hash, err := digest(p.HashingAlgorithm, kmip.HashingAlgorithmSHA256)
+	if err != nil {
+		return nil, err
+	}
+	s := &signing{
+		name: either(p.HashingAlgorithm, kmip.HashingAlgorithmSHA256), hash: hash,
+		padding: either(p.PaddingMethod, kmip.PaddingMethodPKCS1v15), salt: rsa.PSSSaltLengthAuto,
+	}
+	switch s.padding {
+	case kmip.PaddingMethodPKCS1v15:
+		return s, only(p, fieldPaddingMethod|fieldHashingAlgorithm|fieldDigitalSignatureAlgorithm, "RSA PKCS#1 v1.5 signing")
+	case kmip.PaddingMethodPSS:
+		return s, s.pss(p)
+	}
+	return nil, notSupported("RSA signing with the Padding Method %v is not supported", p.PaddingMethod)
+}
+
+// pss reads the parameters of RSASSA-PSS (RFC 8017 §8.1). A Salt Length that is not named is the hash's length when
+// signing, as X.509 certificates have it.
+func (s *signing) pss(p *kmip.CryptographicParameters) error {
+	const taken = fieldPaddingMethod | fieldHashingAlgorithm | fieldDigitalSignatureAlgorithm | fieldSaltLength |
+		fieldMaskGenerator | fieldMaskGeneratorHashingAlgorithm | fieldTrailerField
+	switch {
+	case p.MaskGenerator > kmip.MaskGeneratorMGF1:
+		return notSupported("the Mask Generator %v is not supported", p.MaskGenerator)
+	case p.MaskGeneratorHashingAlgorithm != 0 && p.MaskGeneratorHashingAlgorithm != s.name:
+		return notSupported("RSA-PSS with %v and a mask of %v is not supported: they are the same", s.name, p.MaskGeneratorHashingAlgorithm)
+	case p.TrailerField != nil && *p.TrailerField != 1:
+		return notSupported("the Trailer Field %d is not supported: it is 1", *p.TrailerField)
+	}
+	if p.SaltLength != nil {
+		if *p.SaltLength < 1 {
+			return notSupported("a Salt Length of %d is not supported", *p.SaltLength)
+		}
+		s.salt = int(*p.SaltLength)
+	}
+	return only(p, taken, "RSA-PSS")
+}
+
+// strong refuses to make a signature with SHA-1; to verify an old one is another matter.
+func (s *signing) strong() error {
+	if s.name == kmip.HashingAlgorithmSHA1 {
+		return notSupported("signatures with SHA-1 are verified, but not made")
+	}
+	return nil
+}
+
+// digest hashes the data, unless the request brings the digest.
+func (s *signing) digest(data, digested []byte) ([]byte, error) {
+	switch {
+	case data != nil && len(digested) > 0:
+		return nil, invalid("the request has both Data and Digested Data")
+	case len(digested) == 0 && data == nil:
+		return nil, kmip.Errorf(kmip.ResultReasonMissingData, "the request has neither Data nor Digested Data")
+	case len(digested) == 0:
+		h := s.hash.New()
+		h.Write(data)
+		return h.Sum(nil), nil
+	case len(digested) != s.hash.Size():
+		return nil, invalid("Digested Data has %d bytes, a digest of %v has %d", len(digested), s.name, s.hash.Size())
+	}
+	return digested, nil
+}
+
+// verdict is the answer to Signature Verify.
+func verdict(r *kmip.SignatureVerifyRequest, valid bool) *kmip.SignatureVerifyResponse {
+	v := kmip.ValidityIndicatorInvalid
+	if valid {
+		v = kmip.ValidityIndicatorValid
+	}
+	return &kmip.SignatureVerifyResponse{UniqueIdentifier: r.UniqueIdentifier, ValidityIndicator: v}
+}

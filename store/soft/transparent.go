@@ -1,0 +1,163 @@
+package soft
+
+import (
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"math/big"
+
+	"strongroom/kmip"
+)
+
+// rsaFromComponents makes a private key of the components of KMIP 2.1 §3.7: the modulus, and the two primes or the private
+// exponent. The public exponent may be missing where the private one and the primes are there.
+func rsaFromComponents(c *kmip.KeyComponents) (*rsa.PrivateKey, error) {
+	n, e, d, p, q := c.Modulus, c.PublicExponent, c.PrivateExponent, c.P, c.Q
+	for _, x := range []*big.Int{n, e, d, p, q} {
+		if x != nil && (x.Sign() <= 0 || x.BitLen() > longestRSA) {
+			return nil, invalid("a component of the RSA private key is out of range")
+		}
+	}
+	if n == nil {
+		return nil, invalid("the RSA private key has no Modulus")
+	}
+	if p == nil || q == nil {
+		if d == nil || e == nil {
+			return nil, invalid("the RSA private key needs P and Q, or the Private and the Public Exponent")
+		}
+		if p, q = factor(n, e, d); p == nil {
+			return nil, invalid("the exponents of the RSA private key do not fit its Modulus")
+		}
+	}
+	phi := new(big.Int).Mul(new(big.Int).Sub(p, one), new(big.Int).Sub(q, one))
+	if phi.Sign() <= 0 {
+		return nil, invalid("the primes of the RSA private key are out of range")
+	}
+	switch {
+	case e == nil && d == nil:
+		return nil, invalid("the RSA private key has neither a Public nor a Private Exponent")
+	case e == nil:
+		e = new(big.Int).ModInverse(d, phi)
+	case d == nil:
+		d = new(big.Int).ModInverse(e, phi)
+	}
+	public, err := rsaPublicFrom(n, e)
+	if err != nil {
+		return nil, err
+	}
+	if d == nil {
+		return nil, invalid("the exponents of the RSA private key do not fit its primes")
+	}
+	// The key gets numbers of its own: Close clears them.
+	key := &rsa.PrivateKey{PublicKey: *public, D: copyInt(d), Primes: []*big.Int{copyInt(p), copyInt(q)}}
+	if err := key.Validate(); err != nil {
+		return nil, invalid("the components of the RSA private key do not fit together")
+	}
+	key.Precompute()
+	return key, nil
+}
+
+const longestRSA = 16384 // bits of a modulus; a limit on the work that a stranger's key can make
+
+var one = big.NewInt(1)
+
+func copyInt(x *big.Int) *big.Int { return new(big.Int).Set(x) }
+
+// factor finds the primes of n from the exponents (SP 800-56B Appendix C.1): k = d·e − 1 = r·2^t is a multiple of the order
+// of every g, so that one of g^r, g^2r, g^4r, … is a square root of 1 other than ±1 for at least half of all g.
+func factor(n, e, d *big.Int) (p, q *big.Int) {
+	k := new(big.Int).Mul(d, e)
+	k.Sub(k, one)
+	t := k.TrailingZeroBits()
+	if k.Sign() <= 0 || t == 0 || n.Bit(0) == 0 {
+		return nil, nil
+	}
+	r := new(big.Int).Rsh(k, t)
+	minusOne := new(big.Int).Sub(n, one)
+	for g := int64(2); g < 102; g++ {
+		x := new(big.Int).Exp(big.NewInt(g), r, n)
+		for range t {
+			root := new(big.Int).Set(x)
+			x.Mul(x, x).Mod(x, n)
+			if x.Cmp(one) == 0 && root.Cmp(one) != 0 && root.Cmp(minusOne) != 0 {
+				p = new(big.Int).GCD(nil, nil, root.Sub(root, one), n)
+				return p, new(big.Int).Div(n, p)
+			}
+		}
+	}
+	return nil, nil
+}
+
+// rsaPublicFrom makes a public key of its numbers.
+func rsaPublicFrom(n, e *big.Int) (*rsa.PublicKey, error) {
+	switch {
+	case n == nil || e == nil:
+		return nil, invalid("the RSA key needs a Modulus and a Public Exponent")
+	case n.Sign() <= 0 || n.BitLen() > longestRSA:
+		return nil, invalid("the Modulus of the RSA key is out of range")
+	case e.Sign() <= 0 || e.BitLen() > 31 || e.Int64() < 3 || e.Bit(0) == 0:
+		return nil, invalid("the Public Exponent of the RSA key is out of range")
+	}
+	return &rsa.PublicKey{N: copyInt(n), E: int(e.Int64())}, nil
+}
+
+// rsaComponents is a private key with every component that KMIP names.
+func rsaComponents(k *rsa.PrivateKey) *kmip.KeyComponents {
+	p, q := k.Primes[0], k.Primes[1]
+	return &kmip.KeyComponents{
+		Modulus: copyInt(k.N), PublicExponent: big.NewInt(int64(k.E)), PrivateExponent: copyInt(k.D),
+		P: copyInt(p), Q: copyInt(q),
+		PrimeExponentP: new(big.Int).Mod(k.D, new(big.Int).Sub(p, one)),
+		PrimeExponentQ: new(big.Int).Mod(k.D, new(big.Int).Sub(q, one)),
+		CRTCoefficient: new(big.Int).ModInverse(q, p),
+	}
+}
+
+// rsaPublicComponents is a public key's.
+func rsaPublicComponents(k *rsa.PublicKey) *kmip.KeyComponents {
+	return &kmip.KeyComponents{Modulus: copyInt(k.N), PublicExponent: big.NewInt(int64(k.E))}
+}
+
+// ecFromComponents makes a private key of its curve and scalar, KMIP 2.1 §3.11.
+func ecFromComponents(c *kmip.KeyComponents) (*ecdsa.PrivateKey, error) {
+	curve, err := curveNamed(c.RecommendedCurve)
+	if err != nil {
+		return nil, err
+	}
+	return curve.private(c.D)
+}
+
+// ecPublicFromComponents makes a public key of its curve and point, KMIP 2.1 §3.12.
+func ecPublicFromComponents(c *kmip.KeyComponents) (*ecdsa.PublicKey, error) {
+	curve, err := curveNamed(c.RecommendedCurve)
+	if err != nil {
+		return nil, err
+	}
+	return curve.public(c.QString)
+}
+
+// ecComponents is a private key's.
+func ecComponents(k *ecdsa.PrivateKey) (*kmip.KeyComponents, error) {
+	c, err := curveOf(k.Curve)
+	if err != nil {
+		return nil, err
+	}
+	scalar, err := k.Bytes()
+	if err != nil {
+		return nil, invalid("the EC private key is out of range")
+	}
+	defer clear(scalar)
+	return &kmip.KeyComponents{RecommendedCurve: c.name, D: new(big.Int).SetBytes(scalar)}, nil
+}
+
+// ecPublicComponents is a public key's, the point uncompressed.
+func ecPublicComponents(k *ecdsa.PublicKey) (*kmip.KeyComponents, error) {
+	c, err := curveOf(k.Curve)
+	if err != nil {
+		return nil, err
+	}
+	point, err := k.Bytes()
+	if err != nil {
+		return nil, invalid("the EC public key is no point of its curve")
+	}
+	return &kmip.KeyComponents{RecommendedCurve: c.name, QString: point}, nil
+}

@@ -1,0 +1,246 @@
+package soft
+
+import (
+	"crypto/ecdh"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/x509"
+	"errors"
+
+	"strongroom/kmip"
+)
+
+// contents is what a value was parsed into.
+type contents struct {
+	object kmip.ObjectType
+	block  *kmip.KeyBlock    // nil for objects without
+	key    any               // of a private or public key or a certificate; nil if it is not understood
+	cert   *x509.Certificate // of a certificate in X.509
+
+	algorithm kmip.CryptographicAlgorithm // as stated, else as found; 0 if neither
+	length    int32                       // bits, likewise
+	curve     kmip.RecommendedCurve       // 0 without one
+}
+
+// typeOf is the type of the object that v holds and, where it has one, its key block.
+func typeOf(v *kmip.Value) (kmip.ObjectType, *kmip.KeyBlock) {
+	switch {
+	case v.SymmetricKey != nil:
+		return kmip.ObjectTypeSymmetricKey, &v.SymmetricKey.KeyBlock
+	case v.PrivateKey != nil:
+		return kmip.ObjectTypePrivateKey, &v.PrivateKey.KeyBlock
+	case v.PublicKey != nil:
+		return kmip.ObjectTypePublicKey, &v.PublicKey.KeyBlock
+	case v.SecretData != nil:
+		return kmip.ObjectTypeSecretData, &v.SecretData.KeyBlock
+	case v.SplitKey != nil:
+		return kmip.ObjectTypeSplitKey, &v.SplitKey.KeyBlock
+	case v.PGPKey != nil:
+		return kmip.ObjectTypePGPKey, &v.PGPKey.KeyBlock
+	case v.Certificate != nil:
+		return kmip.ObjectTypeCertificate, nil
+	case v.CertificateRequest != nil:
+		return kmip.ObjectTypeCertificateRequest, nil
+	case v.OpaqueObject != nil:
+		return kmip.ObjectTypeOpaqueObject, nil
+	case v.Template != nil:
+		return kmip.ObjectTypeTemplate, nil
+	}
+	return 0, nil
+}
+
+// parse reads a value as far as this package understands it, and checks what it says of itself.
+func parse(v *kmip.Value) (*contents, error) {
+	if v == nil {
+		return nil, invalid("there is no object")
+	}
+	c := new(contents)
+	c.object, c.block = typeOf(v)
+	switch c.object {
+	case 0:
+		return nil, invalid("there is no object")
+	case kmip.ObjectTypeCertificate:
+		return c, c.parseCertificate(v.Certificate)
+	case kmip.ObjectTypeCertificateRequest:
+		return c, some("certificate request", v.CertificateRequest.CertificateRequestValue)
+	case kmip.ObjectTypeOpaqueObject:
+		return c, nil // zero bytes are an opaque object too
+	case kmip.ObjectTypeTemplate:
+		return c, nil
+	}
+	return c, c.parseBlock()
+}
+
+func some(what string, value []byte) error {
+	if len(value) == 0 {
+		return invalid("the %s is empty", what)
+	}
+	return nil
+}
+
+// parseBlock reads a key block.
+func (c *contents) parseBlock() error {
+	b := c.block
+	c.algorithm, c.length = b.CryptographicAlgorithm, b.CryptographicLength
+	if b.KeyValue == nil {
+		return kmip.Errorf(kmip.ResultReasonKeyValueNotPresent, "the Key Block has no Key Value")
+	}
+	if c.length < 0 {
+		return invalid("the Cryptographic Length %d is negative", c.length)
+	}
+	if b.KeyWrappingData != nil {
+		return some("wrapped Key Value", either2(b.KeyValue.Wrapped, b.KeyValue.Material))
+	}
+	if b.KeyValue.Wrapped != nil {
+		return invalid("the Key Value is wrapped, but there is no Key Wrapping Data")
+	}
+	switch c.object {
+	case kmip.ObjectTypeSymmetricKey:
+		return c.parseSymmetric()
+	case kmip.ObjectTypePrivateKey:
+		return c.parseKey("private key", privateFormats)
+	case kmip.ObjectTypePublicKey:
+		return c.parseKey("public key", publicFormats)
+	}
+	if b.KeyValue.Components != nil {
+		return nil // a transparent split key
+	}
+	return some("Key Material", b.KeyValue.Material)
+}
+
+func either2(a, b []byte) []byte {
+	if a == nil {
+		return b
+	}
+	return a
+}
+
+// secret is the bytes of a symmetric key, part of its key block.
+func secret(b *kmip.KeyBlock) ([]byte, error) {
+	switch b.KeyFormatType {
+	case kmip.KeyFormatTypeRaw, kmip.KeyFormatTypeOpaque:
+		if b.KeyValue.Components == nil {
+			return b.KeyValue.Material, some("Key Material", b.KeyValue.Material)
+		}
+	case kmip.KeyFormatTypeTransparentSymmetricKey:
+		if b.KeyValue.Components != nil {
+			return b.KeyValue.Components.Key, some("Key", b.KeyValue.Components.Key)
+		}
+	default:
+		return nil, kmip.Errorf(kmip.ResultReasonKeyFormatTypeNotSupported, "a symmetric key in the Key Format Type %v is not supported", b.KeyFormatType)
+	}
+	return nil, invalid("the Key Material has not the form of the Key Format Type %v", b.KeyFormatType)
+}
+
+// parseSymmetric checks the length of a symmetric key. A Key Compression Type, which some clients send, means nothing here.
+func (c *contents) parseSymmetric() error {
+	key, err := secret(c.block)
+	if err != nil {
+		return err
+	}
+	bits := int32(8 * len(key))
+	if s, ok := symmetric[c.algorithm]; ok {
+		if !s.has(bits) {
+			return invalid("%v has no keys of %d bits", c.algorithm, bits)
+		}
+		if c.length != 0 && s.size(c.length) != len(key) {
+			return invalid("the %v key has %d bits, its Cryptographic Length says %d", c.algorithm, bits, c.length)
+		}
+		c.length = either(c.length, s.length(bits))
+		return nil
+	}
+	if c.length != 0 && c.length != bits && c.algorithm != 0 && (c.length+7)/8 != int32(len(key)) {
+		return invalid("the %v key has %d bits, its Cryptographic Length says %d", c.algorithm, bits, c.length)
+	}
+	c.length = either(c.length, bits)
+	return nil
+}
+
+// parseKey reads a private or public key in one of the formats. A key of an algorithm that is not known here, or in a
+// format without structure, is kept as it is, if the key block says what it is.
+func (c *contents) parseKey(what string, formats map[kmip.KeyFormatType]format) error {
+	b := c.block
+	f, ok := formats[b.KeyFormatType]
+	if !ok || !computes[c.algorithm] {
+		if c.algorithm == 0 || c.length == 0 {
+			return kmip.Errorf(kmip.ResultReasonKeyFormatTypeNotSupported,
+				"a %s in the Key Format Type %v is not understood, and the Key Block does not say what it is", what, b.KeyFormatType)
+		}
+		if b.KeyValue.Components != nil {
+			return nil
+		}
+		return some("Key Material", b.KeyValue.Material)
+	}
+	key, err := f.read(b.KeyValue)
+	if e := (*kmip.Error)(nil); errors.As(err, &e) {
+		return err
+	}
+	if err != nil {
+		return invalid("the Key Material is no %s in the Key Format Type %v", what, b.KeyFormatType) // the cause may quote it
+	}
+	return c.found(key)
+}
+
+// found compares a key with what the key block says.
+func (c *contents) found(key any) error {
+	public := key
+	if p := publicOf(key); p != nil {
+		public = p
+	}
+	var algorithm kmip.CryptographicAlgorithm
+	var bits int32
+	switch k := public.(type) {
+	case *rsa.PublicKey:
+		algorithm, bits = algorithmRSA, int32(k.N.BitLen()+7)/8*8
+	case *ecdsa.PublicKey:
+		curve, err := curveOf(k.Curve)
+		if err != nil {
+			return err
+		}
+		algorithm, bits, c.curve = algorithmECDSA, curve.bits, curve.name
+	case ed25519.PublicKey:
+		algorithm, bits = kmip.CryptographicAlgorithmEd25519, 256
+	case *ecdh.PublicKey:
+		algorithm, bits, c.curve = kmip.CryptographicAlgorithmECDH, 256, kmip.RecommendedCurveCURVE25519
+	default:
+		return invalid("the key is of no supported algorithm")
+	}
+	if c.algorithm != 0 && c.algorithm != algorithm && !(ofCurves[c.algorithm] && (ofCurves[algorithm] || bits == 256 && algorithm == kmip.CryptographicAlgorithmEd25519)) {
+		return invalid("the key is of the algorithm %v, the Key Block says %v", algorithm, c.algorithm)
+	}
+	if c.length != 0 && c.length != bits {
+		return invalid("the key has %d bits, its Cryptographic Length says %d", bits, c.length)
+	}
+	c.key, c.length, c.algorithm = key, bits, either(c.algorithm, algorithm)
+	return nil
+}
+
+// computes holds the algorithms whose private and public keys are parsed; 0 is for those that do not say.
+var computes = map[kmip.CryptographicAlgorithm]bool{
+	0:                                  true,
+	kmip.CryptographicAlgorithmRSA:     true,
+	kmip.CryptographicAlgorithmEC:      true,
+	kmip.CryptographicAlgorithmECDSA:   true,
+	kmip.CryptographicAlgorithmECDH:    true,
+	kmip.CryptographicAlgorithmEd25519: true,
+}
+
+// parseCertificate reads an X.509 certificate; others are kept as they are.
+func (c *contents) parseCertificate(v *kmip.Certificate) error {
+	if err := some("certificate", v.CertificateValue); err != nil || v.CertificateType != kmip.CertificateTypeX509 {
+		return err
+	}
+	cert, err := x509.ParseCertificate(v.CertificateValue)
+	if err != nil {
+		return invalid("the certificate is no X.509 certificate in DER: %v", err)
+	}
+	c.cert = cert
+	if cert.PublicKey == nil {
+		return nil // of an algorithm that is not known here
+	}
+	if err := c.found(cert.PublicKey); err != nil {
+		c.key = nil
+	}
+	return nil
+}
