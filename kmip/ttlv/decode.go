@@ -112,8 +112,9 @@ func (c *codec) new() unsafe.Pointer {
 	return reflect.New(c.typ).UnsafePointer()
 }
 
-// element adds the item to the slice at p. The slice grows by as many elements as
-// there are items with that tag in rest, never by what a length claims.
+// element adds the item to the slice at p, whose spare capacity is zeros. The slice
+// grows by as many elements as there are items with that tag in rest, never by what a
+// length claims.
 func (d *Decoder) element(c *codec, p unsafe.Pointer, it *Item, rest []byte) error {
 	s := (*sliceHeader)(p)
 	if s.len == s.cap {
@@ -121,8 +122,8 @@ func (d *Decoder) element(c *codec, p unsafe.Pointer, it *Item, rest []byte) err
 		reflect.NewAt(c.typ, p).Elem().Grow(n)
 	}
 	at := unsafe.Add(s.data, uintptr(s.len)*c.elem.typ.Size())
-	reflect.NewAt(c.elem.typ, at).Elem().SetZero()
 	if err := d.decode(c.elem, at, it, nil); err != nil {
+		reflect.NewAt(c.elem.typ, at).Elem().SetZero()
 		return err
 	}
 	s.len++

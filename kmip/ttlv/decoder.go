@@ -97,8 +97,14 @@ func (d *Decoder) Value(it Item, x any) error {
 	}
 	c := codecOf(v.Type().Elem())
 	p := v.UnsafePointer()
-	if c.plan != nil && !c.unmarshals {
+	switch {
+	case c.unmarshals:
+	case c.plan != nil && c.plan.whole:
+		v.Elem().SetZero()
+	case c.plan != nil:
 		c.plan.clear(p)
+	case c.kind == kindSlice:
+		v.Elem().SetCap(v.Elem().Len()) // what is beyond is not ours to fill
 	}
 	return d.decode(c, p, &it, nil)
 }

@@ -169,12 +169,8 @@ func (p *plan) atVersion(vp *versionPlan, v Version) error {
 }
 
 // clear zeroes the fields of the structure at base that messages fill, except the
-// interfaces, whose content is the caller's.
+// interfaces, whose content is the caller's. Of a whole structure that is all of it.
 func (p *plan) clear(base unsafe.Pointer) {
-	if p.whole {
-		reflect.NewAt(p.typ, base).Elem().SetZero()
-		return
-	}
 	for i := range p.fields {
 		if f := &p.fields[i]; f.codec.kind != kindInterface {
 			reflect.NewAt(f.codec.typ, f.at(base)).Elem().SetZero()
