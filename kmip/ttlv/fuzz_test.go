@@ -201,9 +201,10 @@ func encodeOther(e *other.Encoder, n Node) error {
 }
 
 // TestTextFormsAgree checks that the other implementation and this one read each
-// other's XML and JSON of the standard's test cases.
+// other's XML and JSON of the standard's test cases, the first of each profile.
 func TestTextFormsAgree(t *testing.T) {
-	for _, file := range sharedFiles(t, "vectors/*/mandatory/*.xml") {
+	t.Parallel()
+	for _, file := range sharedFiles(t, "vectors/*/mandatory/*-M-1-*.xml") {
 		for _, message := range messagesOf(t, file) {
 			n, err := ParseXML([]byte(message), nil)
 			require.NoError(t, err)

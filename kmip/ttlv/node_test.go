@@ -306,6 +306,7 @@ func messagesOf(t testing.TB, file string) (messages []string) {
 }
 
 func TestStandardsTestCases(t *testing.T) {
+	t.Parallel()
 	var count int
 	for _, file := range sharedFiles(t, "vectors/*/*/*.xml") {
 		for i, message := range messagesOf(t, file) {
