@@ -3,6 +3,7 @@ package ttlv
 import (
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"math"
 	"math/big"
 	"strings"
@@ -319,6 +320,10 @@ func (s *several) UnmarshalTTLV(d *Decoder, it Item) error {
 	for child, ok := c.Next(); ok; child, ok = c.Next() {
 		if child.Tag == TagVendorExtension {
 			return errRefused
+		}
+		if child.Tag == TagDigest {
+			_, err := child.Text()
+			return fmt.Errorf("%w: %w", errRefused, err)
 		}
 		var text string
 		if err := d.Value(child, &text); err != nil {

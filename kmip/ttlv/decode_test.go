@@ -59,14 +59,15 @@ func TestDecodeErrors(t *testing.T) {
 			"RequestPayload.CryptographicParameters: IVLength: type is TextString, must be Integer"},
 		"in slice": {p(id, item(TagName, TypeStructure, item(TagNameValue, TypeTextString, "x")), item(TagName, TypeStructure, "")),
 			"RequestPayload.Name: NameValue is missing"},
-		"custom value":    {p(id, item(TagLink, TypeInteger, "1234")), "RequestPayload: Link: type is Integer, must be Structure"},
-		"custom child":    {p(id, item(TagLink, TypeStructure, item(TagComment, TypeInteger, "1234"))), "RequestPayload.Link: Comment: type is Integer, must be TextString"},
-		"custom cut":      {p(id, item(TagLink, TypeStructure, "1234567")), "RequestPayload: Link: length 7 is wrong for Structure"},
-		"custom stray":    {p(id, item(TagLink, TypeStructure, "12345678")), "RequestPayload.Link: 0x313233 is not a tag"},
-		"custom's own":    {p(id, item(TagLink, TypeStructure, item(TagVendorExtension, TypeInteger, "1234"))), "RequestPayload: Link: refused"},
-		"boolean":         {p(id, item(TagSensitive, TypeInteger, "1234")), "RequestPayload: Sensitive: type is Integer, must be Boolean"},
-		"node":            {p(id, item(TagMessageExtension, TypeStructure, item(TagComment, TypeTextString, "\xff"))), "RequestPayload.MessageExtension: Comment: not valid UTF-8"},
-		"empty structure": {item(TagRequestPayload, TypeStructure, "")[:7], "7 stray bytes"},
+		"custom value":     {p(id, item(TagLink, TypeInteger, "1234")), "RequestPayload: Link: type is Integer, must be Structure"},
+		"custom child":     {p(id, item(TagLink, TypeStructure, item(TagComment, TypeInteger, "1234"))), "RequestPayload.Link: Comment: type is Integer, must be TextString"},
+		"custom cut":       {p(id, item(TagLink, TypeStructure, "1234567")), "RequestPayload: Link: length 7 is wrong for Structure"},
+		"custom stray":     {p(id, item(TagLink, TypeStructure, "12345678")), "RequestPayload.Link: 0x313233 is not a tag"},
+		"custom's own":     {p(id, item(TagLink, TypeStructure, item(TagVendorExtension, TypeInteger, "1234"))), "RequestPayload: Link: refused"},
+		"custom's wrapped": {p(id, item(TagLink, TypeStructure, item(TagDigest, TypeInteger, "1234"))), "RequestPayload: Link: refused: Digest: type is Integer, must be TextString"},
+		"boolean":          {p(id, item(TagSensitive, TypeInteger, "1234")), "RequestPayload: Sensitive: type is Integer, must be Boolean"},
+		"node":             {p(id, item(TagMessageExtension, TypeStructure, item(TagComment, TypeTextString, "\xff"))), "RequestPayload.MessageExtension: Comment: not valid UTF-8"},
+		"empty structure":  {item(TagRequestPayload, TypeStructure, "")[:7], "7 stray bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := Unmarshal([]byte(c.wire), V1_4, TagRequestPayload, new(payload), nil)
@@ -74,7 +75,7 @@ func TestDecodeErrors(t *testing.T) {
 			var e *Error
 			require.ErrorAs(t, err, &e)
 			require.NotErrorIs(t, err, ErrLimit)
-			require.Equal(t, name == "custom's own", errors.Is(err, errRefused))
+			require.Equal(t, strings.HasPrefix(name, "custom's"), errors.Is(err, errRefused))
 		})
 	}
 }

@@ -52,9 +52,9 @@ func (it *Item) mistyped(t Type) error {
 
 // within returns err, which arose inside the item, with the item in its path.
 func (it *Item) within(err error) error {
-	var e *Error
+	e, ok := err.(*Error) // one that is wrapped belongs to the Unmarshaler that did it
 	switch {
-	case !errors.As(err, &e):
+	case !ok:
 		return &Error{Message: it.Tag.String() + ": " + err.Error(), cause: err, at: it.address()}
 	case e.at != 0 && e.at == it.address():
 		return err

@@ -130,7 +130,7 @@ func (p *jsonParser) next() (json.Token, error) {
 // attribute.
 func (p *jsonParser) object(start json.Token, attribute Tag) (Node, error) {
 	if start != json.Delim('{') {
-		return Node{}, malformed("%v where an object must be", start)
+		return Node{}, malformed("an item must be an object")
 	}
 	if err := p.limits.count(); err != nil {
 		return Node{}, err

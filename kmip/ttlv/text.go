@@ -2,6 +2,7 @@ package ttlv
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math/big"
 	"strconv"
@@ -16,6 +17,9 @@ const (
 	dateExtendedLayout = "2006-01-02T15:04:05.000000-07:00"
 	dateZonelessLayout = "2006-01-02T15:04:05"
 )
+
+// errHex does not quote what it is about, which may be a key.
+var errHex = errors.New("not hexadecimal")
 
 // meaning returns the tag that gives the value of n its names: its own, but for an
 // Attribute Value that of the attribute, which is what the Attribute Name beside it,
@@ -116,7 +120,7 @@ func parseText(t Type, named Tag, s string) (v any, err error) {
 	case TypeByteString:
 		b, err := hex.DecodeString(s)
 		if err != nil {
-			err = fmt.Errorf("%q is not hexadecimal", clip(s))
+			err = errHex
 		}
 		return b, err
 	case TypeDateTime:
@@ -164,7 +168,7 @@ func parseUint(s string, bits int) (uint64, error) {
 func parseBigInt(s string) (*big.Int, error) {
 	b, err := hex.DecodeString(strings.TrimPrefix(s, "0x"))
 	if err != nil || len(b) == 0 {
-		return nil, fmt.Errorf("%q is not hexadecimal", clip(s))
+		return nil, errHex
 	}
 	x := new(big.Int)
 	it := Item{Type: TypeBigInteger, Body: b}
