@@ -127,13 +127,13 @@ func (s *Server) supported(v ttlv.Version) []kmip.Operation {
 	return list
 }
 
-// Serve accepts connections from l until Shutdown, or until l fails. A silent or slow client holds up nobody: the TLS
+// Serve accepts connections from l until it is closed. A silent or slow client holds up nobody: the TLS
 // handshake happens in the connection's own goroutine.
 func (s *Server) Serve(l net.Listener) error {
 	for {
 		raw, err := l.Accept()
 		if err != nil {
-			if s.stopping() {
+			if errors.Is(err, net.ErrClosed) {
 				return nil
 			}
 			var temporary interface{ Temporary() bool }
@@ -168,12 +168,6 @@ func (s *Server) start(raw net.Conn) {
 		defer s.remove(c)
 		c.run()
 	}()
-}
-
-func (s *Server) stopping() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.draining
 }
 
 // admit counts a connection for its identity.
