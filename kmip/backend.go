@@ -3,6 +3,7 @@ package kmip
 import (
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -148,6 +149,11 @@ func HSMKey(uid string) (slot uint32, label string, ok bool, err error) {
 		return 0, "", true, Errorf(ResultReasonInvalidField, "%q: the slot of an HSM key is a decimal number below 2^32", clip(uid))
 	}
 	return slot, label, true, nil
+}
+
+// HSMIdentifier is the identifier of the HSM key that has that label in that slot: what HSMKey takes apart.
+func HSMIdentifier(slot uint32, label string) string {
+	return "hsm::" + strconv.FormatUint(uint64(slot), 10) + "::" + label
 }
 
 // decimal reads a number below 2^32 that has exactly one spelling.
