@@ -1,0 +1,200 @@
+// Package conf reads the server's configuration: one TOML file into one struct. Unknown keys are faults that name the
+// nearest known key, and all faults are reported at once.
+package conf
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+)
+
+// Config is the whole file. Paths are absolute after Load; relative ones begin at the file's folder.
+type Config struct {
+	// DataDir is the folder of the database, the audit log and the admin socket.
+	DataDir string `toml:"data_dir"`
+	// HSMAdmin lists the identities that own the HSM keys and may make them; "*" is everyone. Nobody by default.
+	HSMAdmin []string `toml:"hsm_admin"`
+	// Create lists the identities that may make database keys; "*" is everyone, and the default.
+	Create []string `toml:"create"`
+	// KeyEncryptionKey is the identifier of the key that wraps every new database key; "" leaves it to the root key.
+	KeyEncryptionKey string `toml:"key_encryption_key"`
+	// UnwrappedCacheMaxAge is for how many minutes without use an unwrapped key stays in memory.
+	UnwrappedCacheMaxAge float64 `toml:"unwrapped_cache_max_age"`
+	// UnwrappedCacheMaxLife is for how many minutes it stays at most, used or not; 0 is no such bound.
+	UnwrappedCacheMaxLife float64 `toml:"unwrapped_cache_max_life"`
+	// UnwrappedCacheSize is how many unwrapped keys are kept at most; 0 is the cache's default.
+	UnwrappedCacheSize int `toml:"unwrapped_cache_size"`
+
+	KMIP    KMIP    `toml:"kmip"`
+	HTTP    HTTP    `toml:"http"`
+	Store   Store   `toml:"store"`
+	HSM     []HSM   `toml:"hsm"`
+	Seal    Seal    `toml:"seal"`
+	Entropy Entropy `toml:"entropy"`
+	Limits  Limits  `toml:"limits"`
+	Audit   Audit   `toml:"audit"`
+
+	file string
+}
+
+// KMIP is the listener for binary TTLV over mutual TLS.
+type KMIP struct {
+	// Listen is host:port.
+	Listen string `toml:"listen"`
+	// Certificate and PrivateKey are the server's, PEM.
+	Certificate string `toml:"certificate"`
+	PrivateKey  string `toml:"private_key"`
+	// ClientCA has the certificates, PEM, that sign those of clients.
+	ClientCA string `toml:"client_ca"`
+	// CRL is a certificate revocation list, PEM or DER; "" is none. It is read again on SIGHUP.
+	CRL string `toml:"crl"`
+	// Identity is the field of a client's certificate that names it: cn, email, uri or dns.
+	Identity string `toml:"identity"`
+	// TLSMin is the oldest TLS version spoken: "1.2" or "1.3".
+	TLSMin string `toml:"tls_min"`
+}
+
+// HTTP is the listener for KMIP over HTTPS.
+type HTTP struct {
+	// Listen is host:port; "" is off.
+	Listen string `toml:"listen"`
+}
+
+// Store is the database.
+type Store struct {
+	// URL is sqlite:PATH; a relative path begins at DataDir.
+	URL string `toml:"url"`
+}
+
+// HSM is one PKCS#11 module.
+type HSM struct {
+	// Library is the module's absolute path.
+	Library string `toml:"library"`
+	// Env is set before the library is loaded.
+	Env map[string]string `toml:"env"`
+	// Isolation is how the module runs: auto, none (in this process) or process.
+	Isolation string `toml:"isolation"`
+	Slots     []Slot `toml:"slot"`
+}
+
+// Slot ties a number, as in hsm::NUMBER::label, to a token. All selectors given must match exactly one token; without any,
+// the number is the slot ID.
+type Slot struct {
+	Number      uint32 `toml:"number"`
+	TokenLabel  string `toml:"token_label"`
+	TokenSerial string `toml:"token_serial"`
+	SlotID      *uint  `toml:"slot_id"`
+	SlotIndex   *int   `toml:"slot_index"`
+	// One of these has the PIN: a file of mode 0600, an environment variable, a credential in $CREDENTIALS_DIRECTORY.
+	PINFile       string `toml:"pin_file"`
+	PINEnv        string `toml:"pin_env"`
+	PINCredential string `toml:"pin_credential"`
+	// MaxSessions bounds the sessions used at once; 0 is the default.
+	MaxSessions int `toml:"max_sessions"`
+}
+
+// Seal is what opens the root key.
+type Seal struct {
+	// Strategy is software: a master key file.
+	Strategy string `toml:"strategy"`
+	// MasterKeyFile is a path, "-", env:NAME or credential:NAME.
+	MasterKeyFile   string     `toml:"master_key_file"`
+	Slot            uint32     `toml:"slot"`
+	KeyLabel        string     `toml:"key_label"`
+	DefaultKeyLabel string     `toml:"default_key_label"`
+	Mechanism       string     `toml:"mechanism"`
+	RSAOAEPHash     string     `toml:"rsa_oaep_hash"`
+	GenerateKey     bool       `toml:"generate_key"`
+	Previous        []Previous `toml:"previous"`
+}
+
+// Previous is a protector that the root key was under before.
+type Previous struct {
+	Strategy      string `toml:"strategy"`
+	MasterKeyFile string `toml:"master_key_file"`
+	Slot          uint32 `toml:"slot"`
+	KeyLabel      string `toml:"key_label"`
+}
+
+// Entropy is where random bytes come from beside the operating system.
+type Entropy struct {
+	// Mode is off.
+	Mode string `toml:"mode"`
+	Slot uint32 `toml:"slot"`
+}
+
+// Limits bound what a client can make the server do. Times are text such as "30s".
+type Limits struct {
+	MessageSize            int           `toml:"message_size"`  // bytes
+	MessageDepth           int           `toml:"message_depth"` // nested structures
+	MessageItems           int           `toml:"message_items"` // fields in one message
+	BatchCount             int           `toml:"batch_count"`
+	Connections            int           `toml:"connections"`
+	ConnectionsPerIdentity int           `toml:"connections_per_identity"`
+	RequestsInFlight       int           `toml:"requests_in_flight"`
+	RequestsPerSecond      float64       `toml:"requests_per_second"` // of one identity; 0 is no limit
+	HandshakeTimeout       time.Duration `toml:"handshake_timeout"`
+	ReadTimeout            time.Duration `toml:"read_timeout"`
+	WriteTimeout           time.Duration `toml:"write_timeout"`
+	IdleTimeout            time.Duration `toml:"idle_timeout"`
+	OperationTimeout       time.Duration `toml:"operation_timeout"`
+}
+
+// Audit is the audit log.
+type Audit struct {
+	// File is a path; a relative one begins at DataDir.
+	File string `toml:"file"`
+}
+
+// Default is the configuration of an empty file.
+func Default() *Config {
+	return &Config{
+		DataDir: "data", Create: []string{"*"}, UnwrappedCacheMaxAge: 15,
+		KMIP:    KMIP{Listen: "127.0.0.1:5696", Certificate: "tls/server.crt", PrivateKey: "tls/server.key", ClientCA: "tls/ca.crt", Identity: "cn", TLSMin: "1.2"},
+		Store:   Store{URL: "sqlite:strongroom.db"},
+		Seal:    Seal{Strategy: "software", MasterKeyFile: "master.key", Mechanism: "auto", RSAOAEPHash: "sha256"},
+		Entropy: Entropy{Mode: "off"},
+		Limits: Limits{
+			MessageSize: 2 << 20, MessageDepth: 32, MessageItems: 65536, BatchCount: 1000,
+			Connections: 4096, ConnectionsPerIdentity: 1024, RequestsInFlight: 1024,
+			HandshakeTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second,
+			IdleTimeout: 10 * time.Minute, OperationTimeout: time.Minute,
+		},
+		Audit: Audit{File: "audit.jsonl"},
+	}
+}
+
+// Load reads the file at path and the environment (NAME=value, as os.Environ). The error lists every fault.
+func Load(path string, environ []string) (*Config, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration: %w", err)
+	}
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	c := Default()
+	c.file = absolute
+	meta, err := toml.Decode(string(text), c)
+	if err != nil {
+		var parse toml.ParseError
+		if errors.As(err, &parse) {
+			return nil, fmt.Errorf("%s: %s", path, parse.ErrorWithPosition())
+		}
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	faults := unknown(meta.Undecoded())
+	faults = append(faults, c.overlay(environ)...)
+	c.resolve()
+	faults = append(faults, c.check()...)
+	if len(faults) > 0 {
+		return nil, fmt.Errorf("%s:\n  %s", path, strings.Join(faults, "\n  "))
+	}
+	return c, nil
+}
