@@ -5,6 +5,8 @@ import (
 	"crypto/ecdsa"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/asn1"
+	"errors"
 
 	"strongroom/kmip"
 )
@@ -18,6 +20,8 @@ type format struct {
 
 // errFormat refuses a Key Format Type that a key does not have.
 var errFormat = kmip.Errorf(kmip.ResultReasonKeyFormatTypeNotSupported, "the object cannot be had in this Key Format Type")
+
+var errDER = errors.New("not one structure in DER")
 
 // privateFormats are the formats of private keys: *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey and
 // *ecdh.PrivateKey (X25519). The 1.x names of the transparent EC formats differ from the 2.x ones in nothing but the name.
@@ -47,6 +51,10 @@ func readDER[T any](parse func([]byte) (T, error)) func(*kmip.KeyValue) (any, er
 	return func(v *kmip.KeyValue) (any, error) {
 		if v.Components != nil {
 			return nil, invalid("the Key Material is a structure where the Key Format Type has a byte string")
+		}
+		// Some of the parsers overlook what stands behind the structure.
+		if rest, err := asn1.Unmarshal(v.Material, new(asn1.RawValue)); err != nil || len(rest) > 0 {
+			return nil, errDER
 		}
 		return parse(v.Material)
 	}

@@ -38,18 +38,30 @@ var fieldNames = [...]string{
 }
 
 // given is the set of fields that p has.
-func given(p *kmip.CryptographicParameters) (set fields) {
-	for i, present := range [...]bool{
-		p.BlockCipherMode != 0, p.PaddingMethod != 0, p.HashingAlgorithm != 0, p.DigitalSignatureAlgorithm != 0,
-		p.RandomIV != nil, p.IVLength != nil, p.TagLength != nil, p.FixedFieldLength != nil,
-		p.InvocationFieldLength != nil, p.CounterLength != nil, p.InitialCounterValue != nil, p.SaltLength != nil,
-		p.MaskGenerator != 0, p.MaskGeneratorHashingAlgorithm != 0, len(p.PSource) > 0, p.TrailerField != nil,
-	} {
-		if present {
-			set |= 1 << i
-		}
+func given(p *kmip.CryptographicParameters) fields {
+	return has(p.BlockCipherMode != 0, fieldBlockCipherMode) |
+		has(p.PaddingMethod != 0, fieldPaddingMethod) |
+		has(p.HashingAlgorithm != 0, fieldHashingAlgorithm) |
+		has(p.DigitalSignatureAlgorithm != 0, fieldDigitalSignatureAlgorithm) |
+		has(p.RandomIV != nil, fieldRandomIV) |
+		has(p.IVLength != nil, fieldIVLength) |
+		has(p.TagLength != nil, fieldTagLength) |
+		has(p.FixedFieldLength != nil, fieldFixedFieldLength) |
+		has(p.InvocationFieldLength != nil, fieldInvocationFieldLength) |
+		has(p.CounterLength != nil, fieldCounterLength) |
+		has(p.InitialCounterValue != nil, fieldInitialCounterValue) |
+		has(p.SaltLength != nil, fieldSaltLength) |
+		has(p.MaskGenerator != 0, fieldMaskGenerator) |
+		has(p.MaskGeneratorHashingAlgorithm != 0, fieldMaskGeneratorHashingAlgorithm) |
+		has(len(p.PSource) > 0, fieldPSource) |
+		has(p.TrailerField != nil, fieldTrailerField)
+}
+
+func has(present bool, f fields) fields {
+	if present {
+		return f
 	}
-	return set
+	return 0
 }
 
 // only refuses parameters that have other fields than those the mechanism called name takes.

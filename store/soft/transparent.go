@@ -28,17 +28,17 @@ func rsaFromComponents(c *kmip.KeyComponents) (*rsa.PrivateKey, error) {
 			return nil, invalid("the exponents of the RSA private key do not fit its Modulus")
 		}
 	}
-	phi := new(big.Int).Mul(new(big.Int).Sub(p, one), new(big.Int).Sub(q, one))
-	if phi.Sign() <= 0 {
+	if p.Cmp(one) <= 0 || q.Cmp(one) <= 0 {
 		return nil, invalid("the primes of the RSA private key are out of range")
 	}
+	order := order(p, q)
 	switch {
 	case e == nil && d == nil:
 		return nil, invalid("the RSA private key has neither a Public nor a Private Exponent")
 	case e == nil:
-		e = new(big.Int).ModInverse(d, phi)
+		e = new(big.Int).ModInverse(d, order)
 	case d == nil:
-		d = new(big.Int).ModInverse(e, phi)
+		d = new(big.Int).ModInverse(e, order)
 	}
 	public, err := rsaPublicFrom(n, e)
 	if err != nil {
@@ -54,6 +54,13 @@ func rsaFromComponents(c *kmip.KeyComponents) (*rsa.PrivateKey, error) {
 	}
 	key.Precompute()
 	return key, nil
+}
+
+// order is the least common multiple of p − 1 and q − 1 (RFC 8017 §3.2, λ(n)).
+func order(p, q *big.Int) *big.Int {
+	p, q = new(big.Int).Sub(p, one), new(big.Int).Sub(q, one)
+	divisor := new(big.Int).GCD(nil, nil, p, q)
+	return p.Mul(p, q.Div(q, divisor))
 }
 
 const longestRSA = 16384 // bits of a modulus; a limit on the work that a stranger's key can make

@@ -157,20 +157,15 @@ func (c *contents) parseSymmetric() error {
 	return nil
 }
 
-// parseKey reads a private or public key in one of the formats. A key of an algorithm that is not known here, or in a
-// format without structure, is kept as it is, if the key block says what it is.
+// parseKey reads a private or public key in one of the formats.
 func (c *contents) parseKey(what string, formats map[kmip.KeyFormatType]format) error {
 	b := c.block
 	f, ok := formats[b.KeyFormatType]
-	if !ok || !computes[c.algorithm] {
-		if c.algorithm == 0 || c.length == 0 {
-			return kmip.Errorf(kmip.ResultReasonKeyFormatTypeNotSupported,
-				"a %s in the Key Format Type %v is not understood, and the Key Block does not say what it is", what, b.KeyFormatType)
-		}
-		if b.KeyValue.Components != nil {
-			return nil
-		}
-		return some("Key Material", b.KeyValue.Material)
+	if !computes[c.algorithm] || unstructured[b.KeyFormatType] {
+		return c.keep(what)
+	}
+	if !ok {
+		return kmip.Errorf(kmip.ResultReasonKeyFormatTypeNotSupported, "a %s in the Key Format Type %v is not supported", what, b.KeyFormatType)
 	}
 	key, err := f.read(b.KeyValue)
 	if e := (*kmip.Error)(nil); errors.As(err, &e) {
@@ -180,6 +175,27 @@ func (c *contents) parseKey(what string, formats map[kmip.KeyFormatType]format) 
 		return invalid("the Key Material is no %s in the Key Format Type %v", what, b.KeyFormatType) // the cause may quote it
 	}
 	return c.found(key)
+}
+
+// unstructured holds the formats that say nothing of what is inside.
+var unstructured = map[kmip.KeyFormatType]bool{
+	kmip.KeyFormatTypeRaw:    true,
+	kmip.KeyFormatTypeOpaque: true,
+	kmip.KeyFormatTypePKCS12: true,
+}
+
+// keep takes a key as it is: one of an algorithm that is not known here, or in a format without structure. The key block
+// must say what it is.
+func (c *contents) keep(what string) error {
+	switch b := c.block; {
+	case c.algorithm == 0 || c.length == 0:
+		return kmip.Errorf(kmip.ResultReasonKeyFormatTypeNotSupported,
+			"a %s in the Key Format Type %v does not say what it is: its Key Block must", what, b.KeyFormatType)
+	case b.KeyValue.Components != nil:
+		return nil
+	default:
+		return some("Key Material", b.KeyValue.Material)
+	}
 }
 
 // found compares a key with what the key block says.
