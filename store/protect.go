@@ -168,11 +168,11 @@ func follow(ctx context.Context, uid string) context.Context {
 func circle(ctx context.Context, uid string) error {
 	c, _ := ctx.Value(chainKey{}).(*chain)
 	if c != nil && c.length >= longestChain {
-		return kmip.Errorf(kmip.ResultReasonCryptographicFailure, "object %q is under more than %d keys that wrap one another", c.uid, longestChain)
+		return kmip.Errorf(kmip.ResultReasonGeneralFailure, "object %q is under more than %d keys that wrap one another", c.uid, longestChain)
 	}
 	for ; c != nil; c = c.before {
 		if c.uid == uid {
-			return kmip.Errorf(kmip.ResultReasonCryptographicFailure, "object %q is wrapped, in a circle, by itself", uid)
+			return kmip.Errorf(kmip.ResultReasonGeneralFailure, "object %q is wrapped, in a circle, by itself", uid)
 		}
 	}
 	return nil

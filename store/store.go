@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"strongroom/kmip"
@@ -51,6 +52,9 @@ type Store struct {
 	root    *seal.Root
 	rows    *recent[*row]
 	records *recent[*kmip.Record]
+
+	ending sync.Once
+	ended  error // what closing said
 }
 
 // reads are the prepared statements of the readers.
@@ -106,8 +110,13 @@ func (s *Store) prepare(ctx context.Context) error {
 // Root is the root key that protects the rows.
 func (s *Store) Root() *seal.Root { return s.root }
 
-// Close finishes the writes that were begun, clears the root key and closes the database.
+// Close finishes the writes that were begun, clears the root key and closes the database. A second call does nothing.
 func (s *Store) Close() error {
+	s.ending.Do(func() { s.ended = s.close() })
+	return s.ended
+}
+
+func (s *Store) close() error {
 	var errs []error
 	if s.readers != nil {
 		errs = append(errs, s.readers.Close())

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"sync"
 )
 
 // The writer is one goroutine with one connection. It takes the changes that wait, makes them in one transaction, and
@@ -43,7 +42,6 @@ type writer struct {
 	statements map[string]*sql.Stmt // by text; only the goroutine uses it
 	queue      chan *change
 	quit       chan struct{} // closed by close
-	once       sync.Once
 	ended      chan struct{} // closed when the goroutine is gone
 }
 
@@ -67,9 +65,9 @@ func newWriter(ctx context.Context, db *sql.DB, texts []string) (*writer, error)
 	return w, nil
 }
 
-// close lets the goroutine finish what it began. Changes still waiting are refused.
+// close lets the goroutine finish what it began, once. Changes still waiting are refused.
 func (w *writer) close() error {
-	w.once.Do(func() { close(w.quit) })
+	close(w.quit)
 	<-w.ended
 	return w.db.Close()
 }
