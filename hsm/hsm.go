@@ -1,0 +1,267 @@
+package hsm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"strongroom/kmip"
+)
+
+// A Module is a PKCS#11 library and the slots that are used through it.
+type Module struct {
+	Library string            // an absolute path
+	Env     map[string]string // environment variables, set before the library is loaded
+
+	// Isolation says where the library runs: "none", in this process; "process", in a worker process, which is not
+	// available yet and refused; "auto" (or ""), which for now means "none".
+	Isolation string
+
+	Slots []Slot
+}
+
+// A Slot ties a number, the one in hsm::<number>::<label>, to a token. Of TokenLabel, TokenSerial, SlotID and SlotIndex all that
+// are given must match, and exactly one token may; without any, the slot ID is the number.
+type Slot struct {
+	Number      uint32
+	TokenLabel  string
+	TokenSerial string
+	SlotID      *uint
+	SlotIndex   *int // among the slots that have a token, from 0
+
+	// PIN reads the user PIN, at every login. What it returns is wiped after use.
+	PIN func() ([]byte, error)
+
+	Admins      []string      // identities that own all keys of the slot together; "*" is everyone
+	MaxSessions int           // used at once; 0 means 64; the token may allow fewer
+	Wait        time.Duration // how long a request waits for a session or for the token; 0 means 10 s
+}
+
+// Records keeps what a token cannot: names, dates, states, grants. Record answers an empty one with Revision 0 where nothing
+// is kept. PutRecord keeps r if its Revision is the stored one, else the error is kmip.ErrConflict, and raises it.
+type Records interface {
+	Record(ctx context.Context, uid string) (kmip.Record, error)
+	PutRecord(ctx context.Context, uid string, r *kmip.Record) error
+	DropRecord(ctx context.Context, uid string) error
+}
+
+// An HSM is a kmip.Backend over all configured slots. It is safe for concurrent use.
+type HSM struct {
+	records Records
+	log     *slog.Logger
+	modules []*module
+	slots   map[uint32]*slot
+}
+
+var _ kmip.Backend = (*HSM)(nil)
+
+// Open loads the modules and begins to serve their slots. A configuration that cannot be right and a library that does not
+// load are errors; a token that is not there is none: its slot answers that it is unavailable until it is back.
+func Open(ctx context.Context, modules []Module, r Records, log *slog.Logger) (*HSM, error) {
+	if err := errors.Join(faultsIn(modules)...); err != nil {
+		return nil, err
+	}
+	if err := environment(modules); err != nil {
+		return nil, err
+	}
+	h := &HSM{records: r, log: log, slots: map[uint32]*slot{}}
+	for _, m := range modules {
+		loaded, err := loadModule(m.Library)
+		if err != nil {
+			return nil, errors.Join(err, h.Close())
+		}
+		h.modules = append(h.modules, loaded)
+		for _, s := range m.Slots {
+			h.slots[s.Number] = newSlot(s, loaded, log)
+		}
+	}
+	for _, number := range h.Slots() {
+		_, _ = h.slots[number].connection(ctx) // says in the log what came of it
+	}
+	return h, nil
+}
+
+func newSlot(s Slot, m *module, log *slog.Logger) *slot {
+	if s.MaxSessions == 0 {
+		s.MaxSessions = 64
+	}
+	if s.Wait == 0 {
+		s.Wait = 10 * time.Second
+	}
+	return &slot{Slot: s, module: m, log: log, connecting: make(chan struct{}, 1), contents: newGate()}
+}
+
+// faultsIn lists everything that is wrong with a configuration.
+func faultsIn(modules []Module) (all []error) {
+	fault := func(format string, args ...any) { all = append(all, fmt.Errorf(format, args...)) }
+	libraries, numbers := map[string]bool{}, map[uint32]bool{}
+	for _, m := range modules {
+		switch m.Isolation {
+		case "", "auto", "none":
+		case "process":
+			fault("module %s: isolation: \"process\" is not available yet", m.Library)
+		default:
+			fault("module %s: isolation: %q is none of auto, none, process", m.Library, m.Isolation)
+		}
+		if !filepath.IsAbs(m.Library) {
+			fault("module %q: library: not an absolute path", m.Library)
+		}
+		if libraries[m.Library] {
+			fault("module %s: given twice: put its slots under one", m.Library)
+		}
+		libraries[m.Library] = true
+		for _, s := range m.Slots {
+			if numbers[s.Number] {
+				fault("slot %d: given twice", s.Number)
+			}
+			numbers[s.Number] = true
+			if s.PIN == nil {
+				fault("slot %d: no PIN", s.Number)
+			}
+			if s.MaxSessions < 0 || s.Wait < 0 {
+				fault("slot %d: the most sessions and the wait are not negative", s.Number)
+			}
+		}
+	}
+	return all
+}
+
+// Close ends all sessions, once the operations in the modules are done, and finalizes the modules.
+func (h *HSM) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	for _, s := range h.slots {
+		s.close(ctx)
+	}
+	var errs []error
+	for _, m := range h.modules {
+		errs = append(errs, m.unload(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// Slots lists the numbers of the slots, in order.
+func (h *HSM) Slots() []uint32 { return slices.Sorted(maps.Keys(h.slots)) }
+
+// Reload reads the PINs again that were refused, and tries tokens again that did not answer, at their next use.
+func (h *HSM) Reload() {
+	for _, s := range h.slots {
+		s.reload()
+	}
+}
+
+// route takes an identifier apart.
+func (h *HSM) route(uid string) (*slot, string, error) {
+	number, label, ok, err := kmip.HSMKey(uid)
+	switch {
+	case err != nil:
+		return nil, "", err
+	case !ok:
+		return nil, "", invalid("%q does not name a key in an HSM", uid)
+	}
+	if s := h.slots[number]; s != nil {
+		return s, label, nil
+	}
+	return nil, "", h.unknown(number)
+}
+
+// unknown is the error for a number that is not configured. It might be the ID of a slot of the one module; but without a PIN
+// nobody logs in there.
+func (h *HSM) unknown(number uint32) error {
+	if len(h.modules) == 1 && h.modules[0].has(uint(number)) {
+		return invalid("slot %d is not configured: there is a token in the slot of that ID, but no PIN for it", number)
+	}
+	return invalid("slot %d is not configured", number)
+}
+
+// has says whether the module has a token in the slot of that ID.
+func (m *module) has(id uint) bool {
+	if !m.gate.TryAcquire(1) {
+		return false
+	}
+	defer m.gate.leave()
+	ids, err := m.lib.slots()
+	return err == nil && slices.Contains(ids, id)
+}
+
+// identifier is the identifier of the key of that name.
+func (s *slot) identifier(name string) string { return kmip.HSMIdentifier(s.Number, name) }
+
+// Status is the state of one slot, for operators.
+type Status struct {
+	Number         uint32
+	Library        string
+	LibraryVersion string
+	Label          string // of the token, as it was when it was last there; so are the next four
+	Serial         string
+	Model          string
+	Manufacturer   string
+	Firmware       string
+	Healthy        bool
+	Error          string   // why not
+	Mechanisms     []string // of KMIP, that the self-test proved
+}
+
+// Status asks every token whether it lives.
+func (h *HSM) Status(ctx context.Context) []Status {
+	var all []Status
+	for _, number := range h.Slots() {
+		all = append(all, h.slots[number].report(ctx))
+	}
+	return all
+}
+
+// report is the Status of one slot.
+func (s *slot) report(ctx context.Context) Status {
+	st := Status{Number: s.Number, Library: s.module.path}
+	var proven *proof
+	err := s.do(ctx, func(c *connection, ss session) error {
+		if info, err := s.module.lib.info(); err == nil {
+			st.LibraryVersion = fmt.Sprintf("%s %d.%d", info.Description, info.Major, info.Minor)
+		}
+		proven = c.proof
+		return c.alive(ss)
+	})
+	s.status.Lock()
+	t := s.seen
+	s.status.Unlock()
+	st.Label, st.Serial, st.Model, st.Manufacturer = t.Label, t.Serial, t.Model, t.Manufacturer
+	st.Firmware = fmt.Sprintf("%d.%d", t.FirmwareMajor, t.FirmwareMinor)
+	st.Healthy = err == nil
+	if err != nil {
+		st.Error = s.tell(err).Error()
+		return st
+	}
+	st.Mechanisms = proven.names()
+	return st
+}
+
+// names lists what was proven, in KMIP's words.
+func (p *proof) names() (all []string) {
+	add := func(proven bool, name string) {
+		if proven {
+			all = append(all, name)
+		}
+	}
+	for row, c := range ciphers {
+		name := "AES " + c.mode.String()
+		if c.padded {
+			name += " PKCS5"
+		}
+		add(p.ciphers[row] != 0, name)
+	}
+	for row, d := range digests {
+		add(p.oaep[row] || p.rawRSA, "RSA OAEP "+d.name.String())
+		add(p.hmac[row], "HMAC "+d.name.String())
+	}
+	add(p.pkcs1, "RSA PKCS1v15 decryption")
+	add(p.signPKCS1, "RSA PKCS1v15 signature")
+	add(p.signPSS, "RSA PSS signature")
+	add(p.signECDSA, "ECDSA signature")
+	return all
+}

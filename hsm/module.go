@@ -1,0 +1,157 @@
+package hsm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/miekg/pkcs11"
+	"golang.org/x/sync/semaphore"
+)
+
+// A gate lets many in, or one alone: a read-write lock whose waits end with their context. Who waits to be alone is not
+// overtaken.
+type gate struct{ *semaphore.Weighted }
+
+const everyone = 1 << 30
+
+func newGate() gate { return gate{semaphore.NewWeighted(everyone)} }
+
+func (g gate) enter(ctx context.Context) error { return g.Acquire(ctx, 1) }
+func (g gate) leave()                          { g.Release(1) }
+func (g gate) shut(ctx context.Context) error  { return g.Acquire(ctx, everyone) }
+func (g gate) open()                           { g.Release(everyone) }
+
+// A module is a loaded library, shared by all slots of this process that use it: PKCS#11 has one C_Initialize per process and
+// library. Calls run inside the gate; C_Initialize and C_Finalize, which crash a library that is at work, run alone.
+type module struct {
+	path string
+	lib  cryptoki
+	gate gate
+
+	generation atomic.Uint64 // counts C_Initialize: handles and sessions of an older one mean nothing
+	live       atomic.Int64  // slots of this module with a connection
+	reborn     atomic.Int64  // when it was initialized last, in Unix nanoseconds
+
+	// Opening and closing sessions runs one at a time: two of the libraries tried crash otherwise.
+	sessions sync.Mutex
+
+	mu     sync.Mutex
+	proofs map[string]*proof // what the self-test found, by model of token
+
+	users int // guarded by loaded.mu
+}
+
+// loaded are the modules of this process by path. It is global because a library is.
+var loaded = struct {
+	mu     sync.Mutex
+	byPath map[string]*module
+}{byPath: map[string]*module{}}
+
+// loadModule loads and initializes the library at an absolute path, or shares it with those who did.
+func loadModule(path string) (*module, error) {
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return nil, fmt.Errorf("loading module: %w", err)
+	}
+	loaded.mu.Lock()
+	defer loaded.mu.Unlock()
+	m := loaded.byPath[real]
+	if m == nil {
+		lib, err := openLibrary(real)
+		if err != nil {
+			return nil, fmt.Errorf("loading module: %w", err)
+		}
+		m = &module{path: path, lib: lib, gate: newGate(), proofs: map[string]*proof{}}
+		loaded.byPath[real] = m
+	}
+	if m.users == 0 {
+		if err := m.initialize(); err != nil {
+			return nil, fmt.Errorf("module %s: C_Initialize: %w", path, err)
+		}
+	}
+	m.users++
+	return m, nil
+}
+
+// unload finalizes the module when its last user goes, once no call is inside. The library stays loaded.
+func (m *module) unload(ctx context.Context) error {
+	loaded.mu.Lock()
+	defer loaded.mu.Unlock()
+	if m.users--; m.users > 0 {
+		return nil
+	}
+	if err := m.gate.shut(ctx); err != nil {
+		return fmt.Errorf("module %s: a call hangs in it: %w", m.path, err)
+	}
+	defer m.gate.open()
+	m.generation.Add(1)
+	return m.lib.finalize()
+}
+
+func (m *module) initialize() error {
+	err := m.lib.initialize()
+	if is(err, pkcs11.CKR_CRYPTOKI_ALREADY_INITIALIZED) {
+		return nil
+	}
+	m.generation.Add(1)
+	m.reborn.Store(time.Now().UnixNano())
+	return err
+}
+
+// reinitialize finalizes and initializes the module, unless somebody did since generation seen. Every connection of the
+// module ends with it; the requests on them wait and connect again.
+func (m *module) reinitialize(ctx context.Context, seen uint64) error {
+	if err := m.gate.shut(ctx); err != nil {
+		return err
+	}
+	defer m.gate.open()
+	if m.generation.Load() != seen {
+		return nil
+	}
+	if err := m.lib.finalize(); err != nil && !is(err, pkcs11.CKR_CRYPTOKI_NOT_INITIALIZED) {
+		return fmt.Errorf("C_Finalize: %w", err)
+	}
+	if err := m.initialize(); err != nil {
+		return fmt.Errorf("C_Initialize: %w", err)
+	}
+	return nil
+}
+
+// patience is how long a module whose other slots work is left alone before it is initialized again for one that does not.
+const patience = 30 * time.Second
+
+// mayReinitialize says whether the module may be initialized again to find one slot's token: always when no other slot works,
+// else seldom, for all of them pause meanwhile.
+func (m *module) mayReinitialize() bool {
+	return m.live.Load() == 0 || time.Since(time.Unix(0, m.reborn.Load())) > patience
+}
+
+// environment sets the variables that libraries read while they are loaded and initialized. With cgo, os.Setenv sets them
+// for C as well. Two modules that want one variable to differ cannot share a process.
+func environment(modules []Module) error {
+	var errs []error
+	want := map[string]string{}
+	for _, m := range modules {
+		for name, value := range m.Env {
+			if other, ok := want[name]; ok && other != value {
+				errs = append(errs, fmt.Errorf("module %s: env: %s has another value for another module", m.Library, name))
+			}
+			want[name] = value
+		}
+	}
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	for name, value := range want {
+		if err := os.Setenv(name, value); err != nil {
+			return fmt.Errorf("env: %w", err)
+		}
+	}
+	return nil
+}

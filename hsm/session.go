@@ -1,0 +1,224 @@
+package hsm
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/miekg/pkcs11"
+
+	"strongroom/kmip"
+)
+
+// A connection is one login to a token, and everything that ends with it: sessions, and the handles of objects. That is how
+// a stale handle, which may silently mean another key, cannot be used: it belongs to a connection that is no longer the
+// slot's.
+//
+// The anchor session holds the login; nothing else uses it. The others are had one at a time, in with only. Session
+// objects belong to the session that made them, and go with it when anything fails.
+type connection struct {
+	slot       *slot
+	module     *module
+	generation uint64 // of the module
+	id         uint   // CK_SLOT_ID
+	token      tokenInfo
+	anchor     session
+	proof      *proof
+
+	tickets chan struct{} // one for each session in use
+	ended   atomic.Bool
+	probed  atomic.Int64 // when the token last showed that it lives, in Unix nanoseconds
+
+	mu      sync.Mutex
+	idle    []session // the one used last is used first
+	objects map[string]*object
+
+	listed  time.Time // when the list below was made
+	catalog []*object
+	changes uint64 // own changes to the token's objects: a list made across one is not kept
+}
+
+// current says whether the module has not been initialized again since.
+func (c *connection) current() bool {
+	return !c.ended.Load() && c.generation == c.module.generation.Load()
+}
+
+// with runs f with a session that is f's alone until it returns. A session on which anything failed is closed.
+func (c *connection) with(ctx context.Context, f func(session) error) error {
+	if err := c.wait(ctx); err != nil {
+		return err
+	}
+	defer func() { <-c.tickets }()
+	defer c.module.gate.leave()
+	if !c.current() {
+		return errStale
+	}
+	s, err := c.take()
+	if err != nil {
+		return err
+	}
+	good := false
+	defer func() { c.put(s, good) }()
+	err = f(s)
+	good = err == nil
+	return err
+}
+
+// wait gets a ticket and enters the module's gate, within the slot's limit.
+func (c *connection) wait(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case c.tickets <- struct{}{}:
+		if c.module.gate.TryAcquire(1) {
+			return nil
+		}
+	default:
+		limited, cancel := context.WithTimeout(ctx, c.slot.Wait)
+		defer cancel()
+		select {
+		case c.tickets <- struct{}{}:
+		case <-limited.Done():
+			return c.slot.busy(ctx, "all sessions are in use")
+		}
+	}
+	limited, cancel := context.WithTimeout(ctx, c.slot.Wait)
+	defer cancel()
+	if err := c.module.gate.enter(limited); err != nil {
+		<-c.tickets
+		return c.slot.busy(ctx, "the module is being initialized, or a call hangs in it")
+	}
+	return nil
+}
+
+// busy is the error of a wait that took too long; a caller who gave up hears that.
+func (s *slot) busy(ctx context.Context, why string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return kmip.Errorf(kmip.ResultReasonGeneralFailure, "slot %d: HSM busy: %s", s.Number, why)
+}
+
+// take gives the session used last, or a new one that shows the user's objects.
+func (c *connection) take() (session, error) {
+	c.mu.Lock()
+	if n := len(c.idle); n > 0 {
+		s := c.idle[n-1]
+		c.idle = c.idle[:n-1]
+		c.mu.Unlock()
+		return s, nil
+	}
+	c.mu.Unlock()
+	return c.module.openUser(c.id)
+}
+
+// openUser opens a session and makes sure that the user is logged in: without the login a token hides its objects and says
+// that there are none.
+func (m *module) openUser(slot uint) (session, error) {
+	m.sessions.Lock()
+	defer m.sessions.Unlock()
+	s, err := m.lib.openSession(slot)
+	if err != nil {
+		return 0, err
+	}
+	if err = m.loggedIn(s); err != nil {
+		_ = m.lib.closeSession(s)
+		return 0, err
+	}
+	return s, nil
+}
+
+func (m *module) loggedIn(s session) error {
+	state, err := m.lib.state(s)
+	if err != nil {
+		return err
+	}
+	if state != stateReadOnlyUser && state != stateReadWriteUser {
+		return ckError{rv: pkcs11.CKR_USER_NOT_LOGGED_IN}
+	}
+	return nil
+}
+
+// put takes a session back. It runs inside the gate that take ran in.
+func (c *connection) put(s session, good bool) {
+	if good {
+		c.mu.Lock()
+		if !c.ended.Load() {
+			c.idle = append(c.idle, s)
+			c.mu.Unlock()
+			return
+		}
+		c.mu.Unlock()
+	}
+	c.module.close(s)
+}
+
+// close closes a session; one that cannot be closed is gone anyway.
+func (m *module) close(s session) {
+	m.sessions.Lock()
+	defer m.sessions.Unlock()
+	_ = m.lib.closeSession(s)
+}
+
+// end closes the connection's sessions that are not in use, and the anchor; those in use are closed when they come back.
+func (c *connection) end(ctx context.Context) {
+	c.mu.Lock()
+	c.ended.Store(true)
+	idle := c.idle
+	c.idle, c.objects, c.catalog = nil, nil, nil
+	c.mu.Unlock()
+	if c.module.gate.enter(ctx) != nil {
+		return
+	}
+	defer c.module.gate.leave()
+	if c.generation != c.module.generation.Load() {
+		return // their numbers may be those of others now
+	}
+	for _, s := range append(idle, c.anchor) {
+		c.module.close(s)
+	}
+}
+
+// alive says whether the token answers as one that is there: its information, the login, and one real operation, for tokens
+// have been seen whose sessions looked well long after they were gone.
+func (c *connection) alive(s session) error {
+	if _, err := c.module.lib.tokenInfo(c.id); err != nil {
+		return gone(err)
+	}
+	if err := c.module.loggedIn(s); err != nil {
+		return err
+	}
+	var b [16]byte
+	if err := c.module.lib.random(s, b[:]); err != nil {
+		return gone(err)
+	}
+	c.probed.Store(time.Now().UnixNano())
+	return nil
+}
+
+// gone makes an error that says nothing one that says that the token is gone.
+func gone(err error) error {
+	switch faultOf(err) {
+	case faultVague, faultNone:
+		return ckError{rv: pkcs11.CKR_TOKEN_NOT_PRESENT}
+	}
+	return err
+}
+
+// trust is how long a token that showed that it lives is believed to: so that a client who sends bad data a million times
+// does not make the token prove it a million times.
+const trust = 250 * time.Millisecond
+
+// probe is alive, at most once in that time.
+func (c *connection) probe(ctx context.Context) error {
+	if time.Since(time.Unix(0, c.probed.Load())) < trust {
+		return nil
+	}
+	err := c.with(ctx, c.alive)
+	if faultOf(err) == faultVague {
+		return gone(err)
+	}
+	return err
+}

@@ -1,0 +1,165 @@
+package hsm
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"strongroom/kmip"
+)
+
+// The token that tests use, and its folder: one for the process, for the library reads its configuration once.
+var softHSM struct {
+	library, folder string
+}
+
+const (
+	testPIN = "1234"
+	soPIN   = "12345678"
+)
+
+func TestMain(m *testing.M) {
+	for _, path := range []string{"/usr/lib/softhsm/libsofthsm2.so", "/usr/lib64/softhsm/libsofthsm2.so", "/usr/local/lib/softhsm/libsofthsm2.so"} {
+		if _, err := os.Stat(path); err == nil {
+			softHSM.library = path
+		}
+	}
+	parent := "/dev/shm" // creating a token object on disk costs 45 ms
+	if _, err := os.Stat(parent); err != nil {
+		parent = ""
+	}
+	folder, err := os.MkdirTemp(parent, "hsm-test-")
+	if err != nil {
+		panic(err)
+	}
+	softHSM.folder = folder
+	code := 1
+	if err := configure(folder); err == nil {
+		code = m.Run()
+	}
+	os.RemoveAll(folder)
+	os.Exit(code)
+}
+
+func configure(folder string) error {
+	conf := fmt.Sprintf("directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\nslots.removable = false\n", folder)
+	path := filepath.Join(folder, "softhsm2.conf")
+	if err := os.WriteFile(path, []byte(conf), 0o600); err != nil {
+		return err
+	}
+	return os.Setenv("SOFTHSM2_CONF", path)
+}
+
+// newToken initializes a token with that label, which goes with the test, and gives its folder.
+func newToken(t testing.TB, label string) string {
+	t.Helper()
+	if softHSM.library == "" {
+		t.Skip("SoftHSM is not installed")
+	}
+	before := tokenFolders(t)
+	out, err := exec.Command("softhsm2-util", "--init-token", "--free", "--label", label, "--so-pin", soPIN, "--pin", testPIN).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	for folder := range tokenFolders(t) {
+		if !before[folder] {
+			t.Cleanup(func() { os.RemoveAll(folder) })
+			return folder
+		}
+	}
+	t.Fatal("softhsm2-util made no token")
+	return ""
+}
+
+func tokenFolders(t testing.TB) map[string]bool {
+	t.Helper()
+	entries, err := os.ReadDir(softHSM.folder)
+	require.NoError(t, err)
+	folders := map[string]bool{}
+	for _, e := range entries {
+		if e.IsDir() {
+			folders[filepath.Join(softHSM.folder, e.Name())] = true
+		}
+	}
+	return folders
+}
+
+func pin(text string) func() ([]byte, error) {
+	return func() ([]byte, error) { return []byte(text), nil }
+}
+
+// label is a token label for a test.
+func label(t testing.TB) string {
+	name := strings.ReplaceAll(t.Name(), "/", "-")
+	return name[max(0, len(name)-32):]
+}
+
+// open opens a new token as slot 4, administered by ops.
+func open(t testing.TB) *HSM {
+	t.Helper()
+	newToken(t, label(t))
+	return openSlots(t, Slot{Number: 4, TokenLabel: label(t), PIN: pin(testPIN), Admins: []string{"ops"}})
+}
+
+func openSlots(t testing.TB, slots ...Slot) *HSM {
+	t.Helper()
+	h, err := Open(context.Background(), []Module{{Library: softHSM.library, Slots: slots}}, &memory{}, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, h.Close()) })
+	return h
+}
+
+// pkcs11Tool runs OpenSC's tool on a token, as another process.
+func pkcs11Tool(t testing.TB, token string, args ...string) string {
+	t.Helper()
+	if _, err := exec.LookPath("pkcs11-tool"); err != nil {
+		t.Skip("pkcs11-tool is not installed")
+	}
+	args = append([]string{"--module", softHSM.library, "--token-label", token, "--login", "--pin", testPIN}, args...)
+	out, err := exec.Command("pkcs11-tool", args...).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return string(out)
+}
+
+// memory keeps records as the store does.
+type memory struct {
+	mu      sync.Mutex
+	records map[string]kmip.Record
+	fail    error // of PutRecord
+}
+
+func (m *memory) Record(_ context.Context, uid string) (kmip.Record, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.records[uid], nil
+}
+
+func (m *memory) PutRecord(_ context.Context, uid string, r *kmip.Record) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.fail != nil {
+		return m.fail
+	}
+	if m.records[uid].Revision != r.Revision {
+		return kmip.ErrConflict
+	}
+	r.Revision++
+	if m.records == nil {
+		m.records = map[string]kmip.Record{}
+	}
+	m.records[uid] = *r
+	return nil
+}
+
+func (m *memory) DropRecord(_ context.Context, uid string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.records, uid)
+	return nil
+}

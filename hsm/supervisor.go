@@ -1,0 +1,353 @@
+package hsm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/miekg/pkcs11"
+)
+
+// A slot keeps one token usable: it connects when somebody asks, repairs what broke, and fails fast while nothing helps.
+type slot struct {
+	Slot
+	module *module
+	log    *slog.Logger
+
+	conn       atomic.Pointer[connection]
+	connecting chan struct{} // held by the one who connects; guards what follows
+	closed     bool
+	wrongPIN   error // the PIN was refused, and is not tried again
+	failure    error // why the last attempt failed; nil after a success
+	pause      time.Duration
+	retryAt    time.Time // no attempt before
+
+	status sync.Mutex // guards the two below, for Status
+	last   error
+	seen   tokenInfo
+
+	// Creating and destroying token objects runs alone, finding them does not: SoftHSM 2.6.1 gives errors and wrong
+	// answers otherwise (SoftHSMv2 issue 573). It also makes check-then-create safe.
+	contents gate
+}
+
+// The breaker's first pause after a failed attempt, and the longest.
+const (
+	shortestPause = 250 * time.Millisecond
+	longestPause  = time.Second
+)
+
+// tries is how often an operation is run at most.
+const tries = 3
+
+// do runs f in a session, and again when the connection broke under it. f has no lasting effect: running it twice is as good
+// as once.
+func (s *slot) do(ctx context.Context, f func(*connection, session) error) error {
+	return s.run(ctx, f, func(error) bool { return true })
+}
+
+// change runs f, which changes the token. It is run again only when the token turned it away before it did anything.
+func (s *slot) change(ctx context.Context, f func(*connection, session) error) error {
+	return s.run(ctx, f, refused)
+}
+
+func (s *slot) run(ctx context.Context, f func(*connection, session) error, again func(error) bool) error {
+	for try := 1; ; try++ {
+		c, err := s.connection(ctx)
+		if err != nil {
+			return err
+		}
+		err = c.with(ctx, func(ss session) error { return f(c, ss) })
+		if err == nil {
+			return nil
+		}
+		if !s.repair(ctx, c, err) || try == tries || !again(err) {
+			return err
+		}
+	}
+}
+
+// repair does what an error asks for, and says whether it makes sense to try again. The session is closed already.
+func (s *slot) repair(ctx context.Context, c *connection, err error) bool {
+	switch faultOf(err) {
+	case faultSession:
+		return true
+	case faultLogin, faultDevice, faultModule:
+		s.drop(c, err)
+		return true
+	case faultObject, faultVague:
+		dead := c.probe(ctx)
+		switch faultOf(dead) {
+		case faultLogin, faultDevice, faultModule:
+			s.drop(c, dead)
+			return true
+		}
+		return faultOf(err) == faultObject
+	}
+	return false
+}
+
+// drop ends a connection, if it still is the slot's.
+func (s *slot) drop(c *connection, why error) {
+	if !s.conn.CompareAndSwap(c, nil) {
+		return
+	}
+	s.module.live.Add(-1)
+	s.log.Warn("token lost", "slot", s.Number, "token", c.token.Label, "error", why)
+	s.note(c.token, why)
+	ctx, cancel := context.WithTimeout(context.Background(), s.Wait)
+	defer cancel()
+	c.end(ctx)
+}
+
+// note remembers the state for Status.
+func (s *slot) note(seen tokenInfo, err error) {
+	s.status.Lock()
+	defer s.status.Unlock()
+	s.last = err
+	if seen.Label != "" || seen.Serial != "" {
+		s.seen = seen
+	}
+}
+
+// connection is the slot's connection, made if there is none. While attempts fail it answers the last failure at once.
+func (s *slot) connection(ctx context.Context) (*connection, error) {
+	if c := s.conn.Load(); c != nil && c.current() {
+		return c, nil
+	}
+	limited, cancel := context.WithTimeout(ctx, s.Wait)
+	defer cancel()
+	select {
+	case s.connecting <- struct{}{}:
+	case <-limited.Done():
+		return nil, s.busy(ctx, "waiting for the token to be connected")
+	}
+	defer func() { <-s.connecting }()
+
+	if c := s.conn.Load(); c != nil {
+		if c.current() {
+			return c, nil
+		}
+		if s.conn.CompareAndSwap(c, nil) {
+			s.module.live.Add(-1)
+			c.end(limited)
+		}
+	}
+	switch {
+	case s.closed:
+		return nil, s.unavailable(errors.New("the server is shutting down"))
+	case s.wrongPIN != nil:
+		return nil, s.unavailable(s.wrongPIN)
+	case time.Now().Before(s.retryAt):
+		return nil, s.unavailable(s.failure)
+	}
+	return s.reconnect(ctx)
+}
+
+// reconnect makes a connection and works the breaker. The attempt outlives the request that asked for it, so that a client
+// who hangs up does not make a token look dead.
+func (s *slot) reconnect(ctx context.Context) (*connection, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.Wait)
+	defer cancel()
+	c, err := s.connect(ctx)
+	if err != nil {
+		s.pause = min(max(2*s.pause, shortestPause), longestPause)
+		s.retryAt = time.Now().Add(s.pause)
+		if s.failure == nil || s.failure.Error() != err.Error() {
+			s.log.Error("token unavailable", "slot", s.Number, "error", err)
+		}
+		s.failure = err
+		s.note(tokenInfo{}, err)
+		return nil, s.unavailable(err)
+	}
+	s.log.Info("token connected", "slot", s.Number, "token", c.token.Label, "serial", c.token.Serial, "slot_id", c.id)
+	s.failure, s.pause, s.retryAt = nil, 0, time.Time{}
+	s.note(c.token, nil)
+	s.conn.Store(c)
+	s.module.live.Add(1)
+	return c, nil
+}
+
+// connect finds the token and logs in. When that fails the module is initialized again, where it may be: SoftHSM, for one,
+// sees a token that came back only then.
+func (s *slot) connect(ctx context.Context) (*connection, error) {
+	generation := s.module.generation.Load()
+	c, err := s.login(ctx)
+	if err == nil || s.wrongPIN != nil {
+		return c, err
+	}
+	switch faultOf(err) {
+	case faultModule:
+	case faultDevice, faultVague, faultSession, faultLogin:
+		if !s.module.mayReinitialize() {
+			return nil, err
+		}
+	default:
+		return nil, err
+	}
+	if fault := s.module.reinitialize(ctx, generation); fault != nil {
+		return nil, fmt.Errorf("%w (and then: %w)", err, fault)
+	}
+	return s.login(ctx)
+}
+
+// login finds the slot's token, opens the anchor session and logs in.
+func (s *slot) login(ctx context.Context) (*connection, error) {
+	m := s.module
+	if err := m.gate.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer m.gate.leave()
+	c := &connection{slot: s, module: m, generation: m.generation.Load(), objects: map[string]*object{}}
+	var err error
+	if c.id, c.token, err = s.resolve(); err != nil {
+		return nil, err
+	}
+	m.sessions.Lock()
+	c.anchor, err = m.lib.openSession(c.id)
+	m.sessions.Unlock()
+	if err != nil {
+		return nil, fmt.Errorf("opening a session: %w", err)
+	}
+	if err := s.authenticate(c); err != nil {
+		m.close(c.anchor)
+		return nil, err
+	}
+	if c.proof, err = m.prove(c); err != nil {
+		m.close(c.anchor)
+		return nil, fmt.Errorf("testing the mechanisms: %w", err)
+	}
+	c.tickets = make(chan struct{}, s.sessions(c.token))
+	return c, nil
+}
+
+// sessions is how many are used at once: two less than the token has, for the anchor and one to spare.
+func (s *slot) sessions(t tokenInfo) int {
+	n := s.MaxSessions
+	for _, most := range []uint{t.MaxSessions, t.MaxReadWrite} {
+		if most > 0 {
+			n = min(n, max(1, int(most)-2))
+		}
+	}
+	return n
+}
+
+// authenticate logs in with the PIN, which is wiped. A PIN that was refused is never tried again by itself: tokens lock
+// after a few.
+func (s *slot) authenticate(c *connection) error {
+	switch {
+	case c.token.Flags&pkcs11.CKF_USER_PIN_LOCKED != 0:
+		s.wrongPIN = ckError{rv: pkcs11.CKR_PIN_LOCKED}
+	case c.token.Flags&pkcs11.CKF_USER_PIN_FINAL_TRY != 0:
+		s.wrongPIN = errors.New("the token would lock after one more wrong PIN: log in by hand once")
+	case s.PIN == nil:
+		s.wrongPIN = errors.New("no PIN is configured")
+	}
+	if s.wrongPIN != nil {
+		return s.wrongPIN
+	}
+	pin, err := s.PIN()
+	if err != nil {
+		return fmt.Errorf("reading the PIN: %w", err)
+	}
+	defer clear(pin)
+	err = c.module.lib.login(c.anchor, pin)
+	if is(err, pkcs11.CKR_USER_ALREADY_LOGGED_IN) {
+		err = nil
+	}
+	for _, rv := range []uint{pkcs11.CKR_PIN_INCORRECT, pkcs11.CKR_PIN_INVALID, pkcs11.CKR_PIN_LEN_RANGE, pkcs11.CKR_PIN_EXPIRED,
+		pkcs11.CKR_PIN_LOCKED, pkcs11.CKR_USER_PIN_NOT_INITIALIZED, pkcs11.CKR_ARGUMENTS_BAD} {
+		if is(err, rv) {
+			s.wrongPIN = fmt.Errorf("logging in: %w (not tried again until it is reloaded)", err)
+			return s.wrongPIN
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("logging in: %w", err)
+	}
+	return c.module.loggedIn(c.anchor)
+}
+
+// resolve finds the one token that all given selectors match; without any, the slot ID is the slot's number.
+func (s *slot) resolve() (uint, tokenInfo, error) {
+	ids, err := s.module.lib.slots()
+	if err != nil {
+		return 0, tokenInfo{}, fmt.Errorf("listing slots: %w", err)
+	}
+	var found []uint
+	var info tokenInfo
+	for index, id := range ids {
+		t, err := s.module.lib.tokenInfo(id)
+		if err != nil || t.Flags&pkcs11.CKF_TOKEN_INITIALIZED == 0 || !s.matches(index, id, t) {
+			continue
+		}
+		found = append(found, id)
+		info = t
+	}
+	switch len(found) {
+	case 1:
+		return found[0], info, nil
+	case 0:
+		return 0, tokenInfo{}, fmt.Errorf("no token with %s: %w", s.selector(), ckError{rv: pkcs11.CKR_TOKEN_NOT_PRESENT})
+	}
+	return 0, tokenInfo{}, fmt.Errorf("%d tokens have %s: say which", len(found), s.selector())
+}
+
+func (s *slot) matches(index int, id uint, t tokenInfo) bool {
+	if s.TokenLabel == "" && s.TokenSerial == "" && s.SlotID == nil && s.SlotIndex == nil {
+		return id == uint(s.Number)
+	}
+	return (s.TokenLabel == "" || s.TokenLabel == t.Label) &&
+		(s.TokenSerial == "" || s.TokenSerial == t.Serial) &&
+		(s.SlotID == nil || *s.SlotID == id) &&
+		(s.SlotIndex == nil || *s.SlotIndex == index)
+}
+
+// selector describes what the slot's token has, for errors.
+func (s *slot) selector() string {
+	text := ""
+	add := func(what string, value any) {
+		if text != "" {
+			text += " and "
+		}
+		text += fmt.Sprintf("%s %v", what, value)
+	}
+	if s.TokenLabel != "" {
+		add("label", fmt.Sprintf("%q", s.TokenLabel))
+	}
+	if s.TokenSerial != "" {
+		add("serial", fmt.Sprintf("%q", s.TokenSerial))
+	}
+	if s.SlotID != nil {
+		add("slot ID", *s.SlotID)
+	}
+	if s.SlotIndex != nil {
+		add("slot index", *s.SlotIndex)
+	}
+	if text == "" {
+		add("slot ID", s.Number)
+	}
+	return text
+}
+
+// reload lets a PIN that was refused be read and tried again, and ends the breaker's pause.
+func (s *slot) reload() {
+	s.connecting <- struct{}{}
+	s.wrongPIN, s.failure, s.pause, s.retryAt = nil, nil, 0, time.Time{}
+	<-s.connecting
+}
+
+// close ends the connection for good.
+func (s *slot) close(ctx context.Context) {
+	s.connecting <- struct{}{}
+	s.closed = true
+	<-s.connecting
+	if c := s.conn.Swap(nil); c != nil {
+		s.module.live.Add(-1)
+		c.end(ctx)
+	}
+}
