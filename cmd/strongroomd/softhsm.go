@@ -58,7 +58,7 @@ type softhsmToken struct {
 }
 
 // tokenOf returns the names of the files of slot number.
-func tokenOf(number uint) softhsmToken {
+func tokenOf(number uint32) softhsmToken {
 	return softhsmToken{
 		tokens: "softhsm/tokens",
 		conf:   "softhsm/softhsm2.conf",

@@ -1,0 +1,286 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	_ "embed" // for the configuration's template
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"text/template"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"strongroom/conf"
+	"strongroom/store/seal"
+)
+
+// configName is the name of the configuration file in an installation's folder.
+const configName = "strongroom.toml"
+
+//go:embed strongroom.toml.tmpl
+var configText string
+
+// configTemplate makes the configuration of a new installation out of an installation.
+var configTemplate = template.Must(template.New(configName).Funcs(template.FuncMap{"toml": tomlString}).Parse(configText))
+
+// An installation is what init is asked to make.
+type installation struct {
+	dir     string // absolute
+	listen  string // host:port of [kmip]
+	admin   string // identity of the first client, an hsm_admin
+	slot    uint32 // number of the token's slot
+	softhsm *softhsm
+	now     func() time.Time
+}
+
+// initCommand makes an installation.
+func initCommand() *cobra.Command {
+	i := installation{now: time.Now}
+	withSoftHSM := false
+	cmd := &cobra.Command{
+		Use:   "init DIR",
+		Short: "Make a new installation: configuration, certificates, master key, root key, and a SoftHSM token if asked",
+		Long: `Make a new installation in the folder DIR: its configuration (DIR/strongroom.toml), a certificate authority with
+the server's certificate (DIR/tls), a first client that administers HSM keys (DIR/clients), the master key, and the
+database with its root key. With --softhsm a SoftHSM token of its own, for a try or for tests: SoftHSM keeps keys in
+files and is no hardware.
+
+Nothing that is there already is changed, and nothing stays behind when it does not succeed.`,
+		Example: `  strongroomd init /etc/strongroom --listen 0.0.0.0:5696 --admin ops@example.com
+  strongroomd init .strongroom --softhsm`,
+		Args: arguments(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := i.check(args[0]); err != nil {
+				return misuse{err}
+			}
+			if withSoftHSM {
+				var err error
+				if i.softhsm, err = findSoftHSM(); err != nil {
+					return err
+				}
+			}
+			if err := i.make(cmd.Context()); err != nil {
+				return fmt.Errorf("initialising %s: %w", args[0], err)
+			}
+			return i.explain(cmd.OutOrStdout())
+		},
+	}
+	cmd.Flags().StringVar(&i.listen, "listen", "127.0.0.1:5696", "`ADDR` (host:port) that the server listens on")
+	cmd.Flags().StringVar(&i.admin, "admin", "admin", "`NAME` of the first client, who administers HSM keys")
+	cmd.Flags().Uint32Var(&i.slot, "slot", 4, "number `N` of the token's slot, as in hsm::N::label")
+	cmd.Flags().BoolVar(&withSoftHSM, "softhsm", false, "make a SoftHSM token in DIR")
+	return cmd
+}
+
+// check refuses what no installation can be made of.
+func (i *installation) check(dir string) error {
+	if host, port, err := net.SplitHostPort(i.listen); err != nil {
+		return fmt.Errorf("--listen: %w", err)
+	} else if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return fmt.Errorf("--listen: %q is no port", port)
+	} else if strings.ContainsAny(host, "/ ") {
+		return fmt.Errorf("--listen: %q is no host", host)
+	}
+	if err := checkClientName(i.admin); err != nil {
+		return fmt.Errorf("--admin: %w", err)
+	}
+	absolute, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	i.dir = absolute
+	return nil
+}
+
+// entries lists what an installation puts into its folder. The configuration is the last: where it is, all is.
+func (i *installation) entries() []string {
+	names := []string{"tls", "clients", "data", "master.key"}
+	if i.softhsm != nil {
+		names = append(names, "softhsm", tokenOf(i.slot).pin)
+	}
+	return append(names, configName)
+}
+
+// make makes the installation beside its place and moves it there, or leaves nothing behind.
+func (i *installation) make(ctx context.Context) (err error) {
+	created, err := i.claim()
+	if err != nil {
+		return err
+	}
+	staging, err := os.MkdirTemp(i.dir, ".init-")
+	if err == nil {
+		err = i.build(ctx, staging)
+		if err == nil {
+			err = i.move(staging)
+		}
+		err = errors.Join(err, os.RemoveAll(staging))
+	}
+	if err != nil && created {
+		err = errors.Join(err, os.Remove(i.dir))
+	}
+	return err
+}
+
+// claim makes the folder, and reports whether it had to; it refuses one that holds anything of an installation.
+func (i *installation) claim() (created bool, err error) {
+	for _, name := range append([]string{configName}, i.entries()...) {
+		path := filepath.Join(i.dir, name)
+		if _, err := os.Lstat(path); err == nil {
+			return false, fmt.Errorf("%s is there already: nothing was changed", path)
+		} else if !errors.Is(err, os.ErrNotExist) {
+			return false, err
+		}
+	}
+	err = os.Mkdir(i.dir, 0o700)
+	if errors.Is(err, os.ErrExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// build makes the whole installation in staging.
+func (i *installation) build(ctx context.Context, staging string) error {
+	for _, name := range []string{"tls", "clients", "data"} {
+		if err := os.Mkdir(filepath.Join(staging, name), 0o700); err != nil {
+			return err
+		}
+	}
+	if err := i.certify(staging); err != nil {
+		return err
+	}
+	master, err := seal.CreateMasterKey(filepath.Join(staging, "master.key"))
+	if err != nil {
+		return err
+	}
+	if i.softhsm != nil {
+		if err := i.softhsm.makeToken(staging, i.dir, tokenOf(i.slot)); err != nil {
+			return err
+		}
+	}
+	text, err := i.config()
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(staging, configName)
+	if err := writeNew(file, text, 0o600); err != nil {
+		return err
+	}
+	c, err := conf.Load(file, nil)
+	if err != nil {
+		return err
+	}
+	return createRoot(ctx, c, master)
+}
+
+// certify makes the authority, the server's certificate and the first client.
+func (i *installation) certify(staging string) error {
+	tls := func(name string) string { return filepath.Join(staging, "tls", name) }
+	ca, err := newAuthority(i.now)
+	if err != nil {
+		return err
+	}
+	if err := ca.write(tls("ca.crt"), tls("ca.key")); err != nil {
+		return err
+	}
+	host, _, err := net.SplitHostPort(i.listen)
+	if err != nil {
+		return err
+	}
+	server, err := ca.issueServer(serverHosts(host))
+	if err != nil {
+		return err
+	}
+	if err := server.write(tls("server.crt"), tls("server.key")); err != nil {
+		return err
+	}
+	first := client{identity: i.admin, file: i.admin, field: "cn", days: clientDays, listen: i.listen}
+	return first.add(ca, filepath.Join(staging, "clients"))
+}
+
+// config is the text of the configuration file.
+func (i *installation) config() ([]byte, error) {
+	values := struct {
+		Admin, Listen, Library, SoftHSMConf, TokenLabel, PIN string
+		Slot                                                 uint32
+		SoftHSM                                              bool
+	}{Admin: i.admin, Listen: i.listen, Slot: i.slot}
+	if i.softhsm != nil {
+		token := tokenOf(i.slot)
+		values.SoftHSM = true
+		values.Library = i.softhsm.library
+		values.SoftHSMConf = filepath.Join(i.dir, token.conf)
+		values.TokenLabel = softhsmLabel
+		values.PIN = token.pin
+	}
+	var text bytes.Buffer
+	err := configTemplate.Execute(&text, values)
+	return text.Bytes(), err
+}
+
+// move moves what build has made into the folder, and takes it back where that does not succeed to the end. Of two
+// that run at once one wins: a folder is not renamed over another that holds something.
+func (i *installation) move(staging string) error {
+	for n, name := range i.entries() {
+		err := os.Rename(filepath.Join(staging, name), filepath.Join(i.dir, name))
+		if err == nil {
+			continue
+		}
+		for _, moved := range i.entries()[:n] {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(i.dir, moved)))
+		}
+		return err
+	}
+	return nil
+}
+
+// explain prints what was made and what to run next.
+func (i *installation) explain(out io.Writer) error {
+	in := func(name string) string { return shellWord(filepath.Join(i.dir, name)) }
+	var text strings.Builder
+	fmt.Fprintf(&text, "Made an installation in %s. Keep a copy of master.key elsewhere: without it the keys in data are lost.\n", i.dir)
+	if i.softhsm != nil {
+		fmt.Fprintf(&text, "Keys named hsm::%d::LABEL live in its SoftHSM token.\n", i.slot)
+	}
+	fmt.Fprintf(&text, `
+Start the server:      strongroomd serve --config %s
+Be its administrator:  export STRONGROOM_CONFIG=%s
+Add another client:    strongroomd client add NAME --dir %s
+`, in(configName), in(filepath.Join("clients", i.admin+".toml")), shellWord(i.dir))
+	_, err := io.WriteString(out, text.String())
+	return err
+}
+
+// tomlString is s as a basic string of TOML 1.0.
+func tomlString(s string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case r < ' ' || r == 0x7f:
+			fmt.Fprintf(&b, `\u%04X`, r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}
+
+// shellWord quotes s for a shell where it must be.
+func shellWord(s string) string {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:@%+,="
+	if s != "" && strings.Trim(s, plain) == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

@@ -1,0 +1,146 @@
+// Strongroomd is the key server: it answers KMIP clients in front of PKCS#11 tokens and of a database of its own, and
+// it is its operator's tool as well.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"strongroom/conf"
+)
+
+// What the program ends with. A command may end with another code where its help says so.
+const (
+	exitDone    = 0
+	exitError   = 1
+	exitMisused = 2
+)
+
+// configVariable names the environment variable that stands in for --config.
+const configVariable = "STRONGROOMD_CONFIG"
+
+// defaultConfig is the configuration file where neither --config nor configVariable names one.
+const defaultConfig = "/etc/strongroom/strongroom.toml"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run runs the command that args name and returns what the program ends with.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := rootCommand()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	command, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return exitDone
+	}
+	fmt.Fprintf(stderr, "strongroomd: %v\n", err)
+	if errors.As(err, new(misuse)) {
+		fmt.Fprintf(stderr, "Run '%s --help' for how it is used.\n", command.CommandPath())
+		return exitMisused
+	}
+	return exitError
+}
+
+// A misuse is the mistake of whoever typed the command, rather than of the command.
+type misuse struct{ error }
+
+// Unwrap returns the mistake itself.
+func (m misuse) Unwrap() error { return m.error }
+
+// rootCommand assembles the program's commands.
+func rootCommand() *cobra.Command {
+	root := group("strongroomd", "A KMIP key server in front of hardware security modules")
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return misuse{err} })
+	root.PersistentFlags().String("config", "", fmt.Sprintf("configuration `FILE` (default $%s, else %s)", configVariable, defaultConfig))
+	root.AddCommand(initCommand(), clientCommand(), serveCommand(), configCommand(), auditCommand(), versionCommand())
+	return root
+}
+
+// group returns a command that does nothing but hold others.
+func group(use, short string) *cobra.Command {
+	return &cobra.Command{
+		Use:                        use,
+		Short:                      short,
+		Args:                       cobra.ArbitraryArgs,
+		SuggestionsMinimumDistance: 2,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cmd.Help()
+			}
+			err := fmt.Errorf("unknown command %q", args[0])
+			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+				err = fmt.Errorf("%w; did you mean %q?", err, near[0])
+			}
+			return misuse{err}
+		},
+	}
+}
+
+// arguments makes a misuse of what check refuses.
+func arguments(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return misuse{err}
+		}
+		return nil
+	}
+}
+
+// configFile is the configuration file that a command is to use.
+func configFile(cmd *cobra.Command) string {
+	if name, err := cmd.Flags().GetString("config"); err == nil && name != "" {
+		return name
+	}
+	if name := os.Getenv(configVariable); name != "" {
+		return name
+	}
+	return defaultConfig
+}
+
+// loadConfig reads the configuration that a command is to use.
+func loadConfig(cmd *cobra.Command) (*conf.Config, error) {
+	return conf.Load(configFile(cmd), os.Environ())
+}
+
+// versionCommand prints what was built, and from what.
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "version",
+		Short:   "Print the program's version",
+		Example: "  strongroomd version",
+		Args:    arguments(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), version())
+			return err
+		},
+	}
+}
+
+// version describes the build: the module's version, the commit where the build knew it, Go and the platform.
+func version() string {
+	number, commit := "(unknown)", ""
+	if build, ok := debug.ReadBuildInfo(); ok {
+		number = build.Main.Version
+		for _, setting := range build.Settings {
+			if setting.Key == "vcs.revision" {
+				commit = " " + setting.Value
+			}
+		}
+	}
+	return fmt.Sprintf("strongroomd %s%s %s %s/%s", number, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
