@@ -1,0 +1,347 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"strongroom/authz"
+	"strongroom/cache"
+	"strongroom/conf"
+	"strongroom/hsm"
+	"strongroom/kmip"
+	"strongroom/kmip/server"
+	"strongroom/kmip/ttlv"
+	"strongroom/store"
+	"strongroom/store/seal"
+)
+
+// drainTime is how long requests that have begun may take when the server stops.
+const drainTime = 15 * time.Second
+
+// serveSwitches are the settings that serve takes on its command line too.
+type serveSwitches struct {
+	listen, keyEncryptionKey string
+	hsmAdmin                 []string
+	maxAge                   float64
+}
+
+// serveCommand runs the server.
+func serveCommand() *cobra.Command {
+	var s serveSwitches
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Answer KMIP until told to stop",
+		Long: `Answer KMIP until SIGTERM or SIGINT; requests that have begun are finished first. SIGHUP reads the certificates, the
+revocation list, hsm_admin and create again, and reopens the audit log.
+
+A configuration that is not safe, a private key that others may read for one, is refused.`,
+		Example: `  strongroomd serve --config /etc/strongroom/strongroom.toml
+  strongroomd serve --config site/strongroom.toml --key-encryption-key hsm::4::master_kek --unwrapped-cache-max-age 5`,
+		Args: arguments(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			load := func() (*conf.Config, error) {
+				c, err := loadConfig(cmd)
+				if err != nil {
+					return nil, err
+				}
+				return c, s.apply(cmd, c)
+			}
+			return serve(cmd.Context(), load, slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil)))
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&s.listen, "listen", "", "`ADDR` (host:port) to listen on, in place of kmip.listen")
+	f.StringSliceVar(&s.hsmAdmin, "hsm-admin", nil, "`IDENTITY` that owns the HSM keys, in place of hsm_admin; may be repeated")
+	f.StringVar(&s.keyEncryptionKey, "key-encryption-key", "", "`ID` of the key that wraps every new database key, in place of key_encryption_key")
+	f.Float64Var(&s.maxAge, "unwrapped-cache-max-age", 0, "`MINUTES` without use for which an unwrapped key stays in memory, in place of unwrapped_cache_max_age")
+	return cmd
+}
+
+// apply puts the switches that were given in place of what the file says, and checks the whole again.
+func (s *serveSwitches) apply(cmd *cobra.Command, c *conf.Config) error {
+	given := cmd.Flags().Changed
+	if given("listen") {
+		c.KMIP.Listen = s.listen
+	}
+	if given("hsm-admin") {
+		c.HSMAdmin = s.hsmAdmin
+	}
+	if given("key-encryption-key") {
+		c.KeyEncryptionKey = s.keyEncryptionKey
+	}
+	if given("unwrapped-cache-max-age") {
+		c.UnwrappedCacheMaxAge = s.maxAge
+	}
+	return c.Check()
+}
+
+// serve wires the parts together, and runs until ctx ends.
+func serve(ctx context.Context, load func() (*conf.Config, error), log *slog.Logger) (err error) {
+	c, err := load()
+	if err != nil {
+		return err
+	}
+	if err := c.CheckSafe(); err != nil {
+		return fmt.Errorf("the configuration is not safe:\n%w", err)
+	}
+	credentials, err := credentialsOf(c)
+	if err != nil {
+		return err
+	}
+	opened := cache.New(cache.Options{Idle: minutes(c.UnwrappedCacheMaxAge), Life: minutes(c.UnwrappedCacheMaxLife), Size: c.UnwrappedCacheSize})
+	defer opened.Close()
+	backends, err := openBackends(ctx, c, opened, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, backends.close()) }()
+	audit, err := server.OpenAudit(c.Audit.File, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, audit.Close()) }()
+
+	authority := new(atomic.Pointer[authz.Table])
+	authority.Store(authorityOf(c))
+	gate := server.NewGate(*credentials)
+	s := server.New(server.Config{
+		Store: backends.store, HSM: backends.tokens(), Access: backends.store, Authority: authority, Gate: gate,
+		Audit: audit, Limits: limitsOf(c), Log: log, Version: version(),
+	})
+	listener, err := net.Listen("tcp", c.KMIP.Listen)
+	if err != nil {
+		return fmt.Errorf("listening: %w", err)
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.Serve(listener) }()
+	log.Info("serving KMIP", "address", listener.Addr().String(), "pid", os.Getpid(), "version", version())
+
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	for {
+		select {
+		case <-hangup:
+			reload(load, gate, authority, audit, log)
+		case err := <-stopped:
+			return err
+		case <-ctx.Done():
+			return stop(s, listener, stopped, log)
+		}
+	}
+}
+
+// stop ends the server in good order.
+func stop(s *server.Server, listener net.Listener, stopped <-chan error, log *slog.Logger) error {
+	log.Info("stopping", "connections", s.Connections())
+	listener.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	if err := s.Shutdown(ctx); err != nil {
+		log.Warn("requests were cut off", "after", drainTime)
+	}
+	return <-stopped
+}
+
+// reload takes over what may change while serving. A configuration with a fault changes nothing.
+func reload(load func() (*conf.Config, error), gate *server.Gate, authority *atomic.Pointer[authz.Table], audit *server.Audit, log *slog.Logger) {
+	if err := audit.Reopen(); err != nil {
+		log.Error("reopening the audit log", "err", err)
+	}
+	c, err := load()
+	if err == nil {
+		err = c.CheckSafe()
+	}
+	var credentials *server.Credentials
+	if err == nil {
+		credentials, err = credentialsOf(c)
+	}
+	if err != nil {
+		log.Error("the configuration was not read again: all stays as it was", "err", err)
+		return
+	}
+	gate.Replace(*credentials)
+	authority.Store(authorityOf(c))
+	log.Info("certificates, revocation list, hsm_admin and create were read again")
+}
+
+// backends are the two of them, opened.
+type backends struct {
+	store *store.Store
+	hsm   *hsm.HSM // nil without a module
+}
+
+// tokens is the HSM as a backend; nil without one.
+func (b *backends) tokens() kmip.Backend {
+	if b.hsm == nil {
+		return nil
+	}
+	return b.hsm
+}
+
+func (b *backends) close() error {
+	if b.hsm != nil {
+		b.hsm.Close()
+	}
+	return b.store.Close()
+}
+
+// openBackends opens the database with its root key, and the tokens.
+func openBackends(ctx context.Context, c *conf.Config, opened kmip.Cache, log *slog.Logger) (_ *backends, err error) {
+	key, err := seal.ReadMasterKey(c.Seal.MasterKeyFile, os.Stdin)
+	if err != nil {
+		return nil, fmt.Errorf("reading the master key: %w", err)
+	}
+	b := new(backends)
+	if b.store, err = store.Open(ctx, c.Store.URL, store.Options{Cache: opened, KeyEncryptionKey: c.KeyEncryptionKey, Protector: b.protector}); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, b.close())
+		}
+	}()
+	if err := b.store.Root().Unseal(ctx, key); err != nil {
+		return nil, fmt.Errorf("unsealing: %w", err)
+	}
+	if len(c.HSM) > 0 {
+		if b.hsm, err = hsm.Open(ctx, modulesOf(c), b.store, log); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+// protector resolves the identifier of a key that wraps others at rest. Who may wrap with it was decided at the door, when
+// the object was made; to open rows, the server needs nobody's grant.
+func (b *backends) protector(ctx context.Context, uid string) (kmip.Key, kmip.Attributes, error) {
+	var backend kmip.Backend = b.store
+	_, _, token, err := kmip.HSMKey(uid)
+	if err != nil {
+		return nil, nil, err
+	}
+	if token {
+		if b.hsm == nil {
+			return nil, nil, kmip.Errorf(kmip.ResultReasonGeneralFailure, "the wrapping key %q: no HSM is configured", uid)
+		}
+		backend = b.hsm
+	}
+	o, err := backend.Object(ctx, uid)
+	if err != nil {
+		return nil, nil, err
+	}
+	if o.Key == nil {
+		return nil, nil, kmip.Errorf(kmip.ResultReasonWrappingObjectDestroyed, "the wrapping key %q is no key, or is destroyed", uid)
+	}
+	return o.Key, o.Attributes, nil
+}
+
+func modulesOf(c *conf.Config) []hsm.Module {
+	var modules []hsm.Module
+	for _, h := range c.HSM {
+		m := hsm.Module{Library: h.Library, Env: h.Env, Isolation: h.Isolation}
+		for _, s := range h.Slots {
+			m.Slots = append(m.Slots, hsm.Slot{
+				Number: s.Number, TokenLabel: s.TokenLabel, TokenSerial: s.TokenSerial, SlotID: s.SlotID, SlotIndex: s.SlotIndex,
+				PIN: s.PIN, Admins: c.HSMAdmin, MaxSessions: s.MaxSessions,
+			})
+		}
+		modules = append(modules, m)
+	}
+	return modules
+}
+
+func authorityOf(c *conf.Config) *authz.Table {
+	return &authz.Table{HSMAdmin: c.HSMAdmin, Create: c.Create}
+}
+
+func limitsOf(c *conf.Config) server.Limits {
+	l := c.Limits
+	return server.Limits{
+		Message:    ttlv.Limits{Size: l.MessageSize, Depth: l.MessageDepth, Items: l.MessageItems},
+		BatchCount: l.BatchCount, Connections: l.Connections, ConnectionsPerIdentity: l.ConnectionsPerIdentity,
+		RequestsInFlight: l.RequestsInFlight, RequestsPerSecond: l.RequestsPerSecond,
+		HandshakeTimeout: l.HandshakeTimeout, ReadTimeout: l.ReadTimeout, WriteTimeout: l.WriteTimeout,
+		IdleTimeout: l.IdleTimeout, OperationTimeout: l.OperationTimeout,
+	}
+}
+
+func minutes(n float64) time.Duration { return time.Duration(n * float64(time.Minute)) }
+
+// credentialsOf reads the files of the TLS side.
+func credentialsOf(c *conf.Config) (*server.Credentials, error) {
+	pair, err := tls.LoadX509KeyPair(c.KMIP.Certificate, c.KMIP.PrivateKey)
+	if err != nil {
+		return nil, fmt.Errorf("reading the server's certificate and key: %w", err)
+	}
+	text, err := os.ReadFile(c.KMIP.ClientCA)
+	if err != nil {
+		return nil, fmt.Errorf("reading the certificates of those who sign clients: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s has no certificate", c.KMIP.ClientCA)
+	}
+	credentials := &server.Credentials{Certificate: pair, ClientCA: pool, Identity: c.KMIP.Identity, MinVersion: tls.VersionTLS12}
+	if c.KMIP.TLSMin == "1.3" {
+		credentials.MinVersion = tls.VersionTLS13
+	}
+	if c.KMIP.CRL != "" {
+		if credentials.Revoked, err = revocations(c.KMIP.CRL, text); err != nil {
+			return nil, fmt.Errorf("reading the revocation list %s: %w", c.KMIP.CRL, err)
+		}
+	}
+	return credentials, nil
+}
+
+// revocations reads a revocation list, which one of the authorities must have signed.
+func revocations(path string, authorities []byte) (func(*x509.Certificate) bool, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if block, _ := pem.Decode(data); block != nil {
+		data = block.Bytes
+	}
+	list, err := x509.ParseRevocationList(data)
+	if err != nil {
+		return nil, err
+	}
+	if err := signedByOne(list, authorities); err != nil {
+		return nil, err
+	}
+	revoked := make(map[string]bool, len(list.RevokedCertificateEntries))
+	for _, e := range list.RevokedCertificateEntries {
+		revoked[e.SerialNumber.String()] = true
+	}
+	issuer := string(list.RawIssuer)
+	return func(c *x509.Certificate) bool {
+		return string(c.RawIssuer) == issuer && revoked[c.SerialNumber.String()]
+	}, nil
+}
+
+func signedByOne(list *x509.RevocationList, authorities []byte) error {
+	for len(authorities) > 0 {
+		var block *pem.Block
+		if block, authorities = pem.Decode(authorities); block == nil {
+			break
+		}
+		if ca, err := x509.ParseCertificate(block.Bytes); err == nil && list.CheckSignatureFrom(ca) == nil {
+			return nil
+		}
+	}
+	return errors.New("none of the authorities in kmip.client_ca signed it")
+}
