@@ -206,6 +206,14 @@ func (c *Config) checkLimits(fault func(string, ...any)) {
 	}
 }
 
+// Check checks the values again, for settings that were changed after Load. Its error lists every fault.
+func (c *Config) Check() error {
+	if faults := c.check(); len(faults) > 0 {
+		return fmt.Errorf("%s:\n  %s", c.file, strings.Join(faults, "\n  "))
+	}
+	return nil
+}
+
 // CheckSafe refuses what a server must not start with: files that are missing, or that others may read. Its error lists
 // every fault.
 func (c *Config) CheckSafe() error {
