@@ -274,6 +274,7 @@ func (s *Store) Update(ctx context.Context, o *kmip.Object) error {
 	changed.Attributes, changed.Revision = attributes, o.Revision+1
 	next := s.newRow(&changed, old.created, e, old.gone)
 	write := func(b *batch) error {
+		b.w.erasing = b.w.erasing || e != old.envelope
 		var raw any
 		if e != nil {
 			raw = e.Bytes()
@@ -405,6 +406,7 @@ func (s *Store) Destroy(ctx context.Context, o *kmip.Object) error {
 	changed := old.object
 	changed.Attributes, changed.Grants, changed.Revision = attributes, nil, o.Revision+1
 	write := func(b *batch) error {
+		b.w.erasing = true
 		if err := b.one(destroyObject, encoded, changed.UniqueIdentifier, old.object.Revision); err != nil {
 			return err
 		}

@@ -37,7 +37,7 @@ func (s *Store) openSQLite(ctx context.Context, path string) (err error) {
 	if err := migrate(ctx, db); err != nil {
 		return errors.Join(err, db.Close())
 	}
-	if s.writer, err = newWriter(ctx, db, writes); err != nil {
+	if s.writer, err = newWriter(ctx, db, truncateLog, writes); err != nil {
 		return errors.Join(err, db.Close())
 	}
 	if s.readers, err = sql.Open("sqlite", dsn(path, "mode=ro", "_query_only=1")); err != nil {
@@ -47,6 +47,23 @@ func (s *Store) openSQLite(ctx context.Context, path string) (err error) {
 	s.readers.SetMaxOpenConns(n)
 	s.readers.SetMaxIdleConns(n)
 	return s.prepare(ctx)
+}
+
+// truncateLog empties the write-ahead log, where the pages of deleted rows stay otherwise until new ones cover them. It does
+// not wait for readers: while there are any it is not done.
+func truncateLog(db *sql.DB) (done bool) {
+	conn, err := db.Conn(context.Background())
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	if _, err := conn.ExecContext(context.Background(), `PRAGMA busy_timeout(0)`); err != nil {
+		return false
+	}
+	var busy, pages, moved int
+	err = conn.QueryRowContext(context.Background(), `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &pages, &moved)
+	_, restored := conn.ExecContext(context.Background(), `PRAGMA busy_timeout(5000)`)
+	return err == nil && restored == nil && busy == 0
 }
 
 // dsn is the data source name of a path with the pragmas that all connections have. Secure_delete overwrites what is

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // The writer is one goroutine with one connection. It takes the changes that wait, makes them in one transaction, and
@@ -39,16 +40,19 @@ var errClosed = errors.New("the store is closed")
 
 type writer struct {
 	db         *sql.DB
-	statements map[string]*sql.Stmt // by text; only the goroutine uses it
+	erase      func(*sql.DB) (done bool) // removes what was deleted from the files that the database has beside itself
+	erasing    bool                      // something was deleted since; only the goroutine uses it
+	statements map[string]*sql.Stmt      // by text; only the goroutine uses it
 	queue      chan *change
 	quit       chan struct{} // closed by close
 	ended      chan struct{} // closed when the goroutine is gone
 }
 
 // newWriter starts the goroutine on a pool of one connection, with the statements that are worth preparing.
-func newWriter(ctx context.Context, db *sql.DB, texts []string) (*writer, error) {
+func newWriter(ctx context.Context, db *sql.DB, erase func(*sql.DB) bool, texts []string) (*writer, error) {
 	w := &writer{
 		db:         db,
+		erase:      erase,
 		statements: map[string]*sql.Stmt{},
 		queue:      make(chan *change, waiting),
 		quit:       make(chan struct{}),
@@ -96,14 +100,23 @@ func (w *writer) write(ctx context.Context, apply func(*batch) error, after func
 	}
 }
 
+// eraseAfter is how long deleted material may stay in the write-ahead log.
+const eraseAfter = time.Second
+
 func (w *writer) run() {
 	defer close(w.ended)
+	var erase <-chan time.Time
 	for {
 		select {
 		case <-w.quit:
 			return
 		case c := <-w.queue:
 			w.commit(c)
+		case <-erase:
+			erase, w.erasing = nil, !w.erase(w.db)
+		}
+		if w.erasing && erase == nil {
+			erase = time.After(eraseAfter)
 		}
 	}
 }
