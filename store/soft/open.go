@@ -55,8 +55,12 @@ func openSymmetric(b base, c *contents) (kmip.Opened, error) {
 		return openAES(b, key)
 	case b.algorithm == kmip.CryptographicAlgorithmDES3:
 		return openTripleDES(b, key)
+	case b.algorithm == kmip.CryptographicAlgorithmChaCha20Poly1305:
+		return openPoly(b, key)
+	case b.algorithm == kmip.CryptographicAlgorithmChaCha20:
+		return &chachaKey{b, clone(key)}, nil
 	case hmacHashes[b.algorithm] != 0:
-		return &macKey{b, append([]byte(nil), key...)}, nil
+		return &macKey{b, clone(key)}, nil
 	}
 	return inert{}, nil
 }
