@@ -37,7 +37,7 @@ test:
 	CGO_ENABLED=1 tests/gotest.sh -race $(TESTFLAGS)
 
 demo:
-	@tests/install.sh go gcc softhsm2
+	@tests/install.sh go gcc softhsm2 opensc openssl
 	@$(MAKE) --no-print-directory build
 	tests/demo.sh
 

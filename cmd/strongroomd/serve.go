@@ -2,9 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -45,7 +42,7 @@ func serveCommand() *cobra.Command {
 		Use:   "serve",
 		Short: "Answer KMIP until told to stop",
 		Long: `Answer KMIP until SIGTERM or SIGINT; requests that have begun are finished first. SIGHUP reads the certificates, the
-revocation list, hsm_admin and create again, and reopens the audit log.
+revocation list, hsm_admin and create again, tries PINs again that were refused, and reopens the audit log.
 
 A configuration that is not safe, a private key that others may read for one, is refused.`,
 		Example: `  strongroomd serve --config /etc/strongroom/strongroom.toml
@@ -114,6 +111,12 @@ func serve(ctx context.Context, load func() (*conf.Config, error), log *slog.Log
 	}
 	defer func() { err = errors.Join(err, audit.Close()) }()
 
+	operator, err := openAdmin(c.DataDir, opened, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, operator.close()) }()
+
 	authority := new(atomic.Pointer[authz.Table])
 	authority.Store(authorityOf(c))
 	gate := server.NewGate(*credentials)
@@ -135,7 +138,7 @@ func serve(ctx context.Context, load func() (*conf.Config, error), log *slog.Log
 	for {
 		select {
 		case <-hangup:
-			reload(load, gate, authority, audit, log)
+			reload(load, gate, authority, backends, audit, log)
 		case err := <-stopped:
 			return err
 		case <-ctx.Done():
@@ -157,7 +160,7 @@ func stop(s *server.Server, listener net.Listener, stopped <-chan error, log *sl
 }
 
 // reload takes over what may change while serving. A configuration with a fault changes nothing.
-func reload(load func() (*conf.Config, error), gate *server.Gate, authority *atomic.Pointer[authz.Table], audit *server.Audit, log *slog.Logger) {
+func reload(load func() (*conf.Config, error), gate *server.Gate, authority *atomic.Pointer[authz.Table], b *backends, audit *server.Audit, log *slog.Logger) {
 	if err := audit.Reopen(); err != nil {
 		log.Error("reopening the audit log", "err", err)
 	}
@@ -175,6 +178,9 @@ func reload(load func() (*conf.Config, error), gate *server.Gate, authority *ato
 	}
 	gate.Replace(*credentials)
 	authority.Store(authorityOf(c))
+	if b.hsm != nil {
+		b.hsm.Reload()
+	}
 	log.Info("certificates, revocation list, hsm_admin and create were read again")
 }
 
@@ -280,68 +286,3 @@ func limitsOf(c *conf.Config) server.Limits {
 }
 
 func minutes(n float64) time.Duration { return time.Duration(n * float64(time.Minute)) }
-
-// credentialsOf reads the files of the TLS side.
-func credentialsOf(c *conf.Config) (*server.Credentials, error) {
-	pair, err := tls.LoadX509KeyPair(c.KMIP.Certificate, c.KMIP.PrivateKey)
-	if err != nil {
-		return nil, fmt.Errorf("reading the server's certificate and key: %w", err)
-	}
-	text, err := os.ReadFile(c.KMIP.ClientCA)
-	if err != nil {
-		return nil, fmt.Errorf("reading the certificates of those who sign clients: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("%s has no certificate", c.KMIP.ClientCA)
-	}
-	credentials := &server.Credentials{Certificate: pair, ClientCA: pool, Identity: c.KMIP.Identity, MinVersion: tls.VersionTLS12}
-	if c.KMIP.TLSMin == "1.3" {
-		credentials.MinVersion = tls.VersionTLS13
-	}
-	if c.KMIP.CRL != "" {
-		if credentials.Revoked, err = revocations(c.KMIP.CRL, text); err != nil {
-			return nil, fmt.Errorf("reading the revocation list %s: %w", c.KMIP.CRL, err)
-		}
-	}
-	return credentials, nil
-}
-
-// revocations reads a revocation list, which one of the authorities must have signed.
-func revocations(path string, authorities []byte) (func(*x509.Certificate) bool, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	if block, _ := pem.Decode(data); block != nil {
-		data = block.Bytes
-	}
-	list, err := x509.ParseRevocationList(data)
-	if err != nil {
-		return nil, err
-	}
-	if err := signedByOne(list, authorities); err != nil {
-		return nil, err
-	}
-	revoked := make(map[string]bool, len(list.RevokedCertificateEntries))
-	for _, e := range list.RevokedCertificateEntries {
-		revoked[e.SerialNumber.String()] = true
-	}
-	issuer := string(list.RawIssuer)
-	return func(c *x509.Certificate) bool {
-		return string(c.RawIssuer) == issuer && revoked[c.SerialNumber.String()]
-	}, nil
-}
-
-func signedByOne(list *x509.RevocationList, authorities []byte) error {
-	for len(authorities) > 0 {
-		var block *pem.Block
-		if block, authorities = pem.Decode(authorities); block == nil {
-			break
-		}
-		if ca, err := x509.ParseCertificate(block.Bytes); err == nil && list.CheckSignatureFrom(ca) == nil {
-			return nil
-		}
-	}
-	return errors.New("none of the authorities in kmip.client_ca signed it")
-}

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"strongroom/cache"
+	"strongroom/conf"
+)
+
+// socketName is the operator's way to a running server, in its data_dir. Who may open it, mode 0600, is the operator.
+const socketName = "admin.sock"
+
+// An admin answers the operator's commands on a Unix socket, HTTP with JSON.
+type admin struct {
+	server *http.Server
+	done   chan struct{}
+}
+
+// openAdmin listens on the socket of a data folder. A socket that a server left behind is replaced; one that a running
+// server answers is not.
+func openAdmin(folder string, opened *cache.Cache, log *slog.Logger) (*admin, error) {
+	path := filepath.Join(folder, socketName)
+	if c, err := net.Dial("unix", path); err == nil {
+		c.Close()
+		return nil, fmt.Errorf("opening the admin socket: a server answers at %s already", path)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("opening the admin socket: %w", err)
+	}
+	old := syscall.Umask(0o177)
+	l, err := net.Listen("unix", path)
+	syscall.Umask(old)
+	if err != nil {
+		return nil, fmt.Errorf("opening the admin socket: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /cache/purge", func(w http.ResponseWriter, _ *http.Request) {
+		n := opened.Purge()
+		log.Info("the cache of unwrapped keys was emptied by the operator", "keys", n)
+		reply(w, purged{Purged: n})
+	})
+	a := &admin{server: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}, done: make(chan struct{})}
+	go func() {
+		defer close(a.done)
+		if err := a.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			log.Error("the admin socket does not answer any more", "err", err)
+		}
+	}()
+	return a, nil
+}
+
+// close ends the socket; it removes its file.
+func (a *admin) close() error {
+	err := a.server.Close()
+	<-a.done
+	return err
+}
+
+// purged answers POST /cache/purge.
+type purged struct {
+	Purged int `json:"purged"` // keys
+}
+
+func reply(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(v); err != nil {
+		panic(http.ErrAbortHandler) // the operator went away
+	}
+}
+
+// ask performs a request at the admin socket of the configured server.
+func ask(ctx context.Context, c *conf.Config, method, path string, answer any) error {
+	socket := filepath.Join(c.DataDir, socketName)
+	client := http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", socket)
+		},
+	}}
+	defer client.CloseIdleConnections()
+	request, err := http.NewRequestWithContext(ctx, method, "http://admin"+path, nil)
+	if err != nil {
+		return err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return fmt.Errorf("no server answers at %s: is it running, and are you its operator? %w", socket, err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	if err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("the server answers %s: %s", response.Status, strings.TrimSpace(string(body)))
+	}
+	return json.Unmarshal(body, answer)
+}
+
+// cacheCommand holds what an operator does with the cache of a running server.
+func cacheCommand() *cobra.Command {
+	cmd := group("cache", "The cache of unwrapped keys of a running server")
+	cmd.AddCommand(&cobra.Command{
+		Use:   "purge",
+		Short: "Forget every unwrapped key; the next use of each unwraps it again",
+		Long: `Forget every unwrapped key of the server that runs on this configuration. Operations that are under way finish; the next
+use of each key unwraps it again.`,
+		Example: "  strongroomd cache purge --config /etc/strongroom/strongroom.toml",
+		Args:    arguments(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := loadConfig(cmd)
+			if err != nil {
+				return err
+			}
+			var answer purged
+			if err := ask(cmd.Context(), c, http.MethodPost, "/cache/purge", &answer); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d unwrapped keys were forgotten.\n", answer.Purged)
+			return err
+		},
+	})
+	return cmd
+}

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+
+	"strongroom/conf"
+	"strongroom/kmip/server"
+)
+
+// credentialsOf reads the files of the TLS side.
+func credentialsOf(c *conf.Config) (*server.Credentials, error) {
+	pair, err := tls.LoadX509KeyPair(c.KMIP.Certificate, c.KMIP.PrivateKey)
+	if err != nil {
+		return nil, fmt.Errorf("reading the server's certificate and key: %w", err)
+	}
+	text, err := os.ReadFile(c.KMIP.ClientCA)
+	if err != nil {
+		return nil, fmt.Errorf("reading the certificates of those who sign clients: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s has no certificate", c.KMIP.ClientCA)
+	}
+	credentials := &server.Credentials{Certificate: pair, ClientCA: pool, Identity: c.KMIP.Identity, MinVersion: tls.VersionTLS12}
+	if c.KMIP.TLSMin == "1.3" {
+		credentials.MinVersion = tls.VersionTLS13
+	}
+	if c.KMIP.CRL != "" {
+		if credentials.Revoked, err = revocations(c.KMIP.CRL, text); err != nil {
+			return nil, fmt.Errorf("reading the revocation list %s: %w", c.KMIP.CRL, err)
+		}
+	}
+	return credentials, nil
+}
+
+// revocations reads a revocation list, which one of the authorities must have signed.
+func revocations(path string, authorities []byte) (func(*x509.Certificate) bool, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if block, _ := pem.Decode(data); block != nil {
+		data = block.Bytes
+	}
+	list, err := x509.ParseRevocationList(data)
+	if err != nil {
+		return nil, err
+	}
+	if err := signedByOne(list, authorities); err != nil {
+		return nil, err
+	}
+	revoked := make(map[string]bool, len(list.RevokedCertificateEntries))
+	for _, e := range list.RevokedCertificateEntries {
+		revoked[e.SerialNumber.String()] = true
+	}
+	issuer := string(list.RawIssuer)
+	return func(c *x509.Certificate) bool {
+		return string(c.RawIssuer) == issuer && revoked[c.SerialNumber.String()]
+	}, nil
+}
+
+func signedByOne(list *x509.RevocationList, authorities []byte) error {
+	for len(authorities) > 0 {
+		var block *pem.Block
+		if block, authorities = pem.Decode(authorities); block == nil {
+			break
+		}
+		if ca, err := x509.ParseCertificate(block.Bytes); err == nil && list.CheckSignatureFrom(ca) == nil {
+			return nil
+		}
+	}
+	return errors.New("none of the authorities in kmip.client_ca signed it")
+}
