@@ -4,303 +4,313 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 )
 
-// The audit log is a file of JSON lines, one a decision. The last field of each line, chain, is the hex SHA-256 of the chain
-// before it and of the line without it: a line that was changed, moved or taken out shows. The first line of a file says
-// which chain it continues. (Lines cut off at the end show only to who has a later copy.)
 const (
-	drainInterval = 50 * time.Millisecond
-	syncInterval  = time.Second
-	streamLimit   = 1 << 20 // bytes of a stream that wait for the writer; then its requests wait too
+	auditInterval = 50 * time.Millisecond // a line is written at the latest this long after it was queued
+	auditFull     = 1 << 20               // bytes that a stream queues before it holds its requests back
+	auditChunk    = 256 << 10             // bytes given to the file in one write, about
+	auditRetry    = time.Second           // between attempts to write to a file that refuses
 )
 
-// An Audit writes the audit log. Its streams are written to without a lock that they share.
+// An Audit writes one JSON line for each decision, every line chained to the one before it by a hash, so that a line
+// that was changed, taken out or moved is found by VerifyAudit. Who can write the file can also make a chain anew, or cut
+// its end: the head of the chain is therefore logged whenever the file is opened and closed.
+//
+// Connections queue their lines in streams of their own; one goroutine chains and writes them, in the order of each
+// stream, and has them on the disk within a second. Nothing is lost while the process lives: a stream that is full, or
+// any stream while the file cannot be written, holds its requests back until it can, which is logged as an error.
+//
+// A nil *Audit is one that is off: its streams take everything and write nothing.
 type Audit struct {
-	log  *slog.Logger
-	path string
-	wake chan struct{}
-	stop chan struct{}
-	done chan struct{}
+	path   string
+	log    *slog.Logger
+	file   atomic.Pointer[os.File] // replaced by the writer alone
+	stuck  atomic.Bool             // the file cannot be written
+	unsync atomic.Bool             // something was written since the last fsync
+	urgent chan struct{}           // a stream is half full
+	reopen chan chan error
+	end    chan struct{} // closed by Close
+	ended  sync.Once
+	wg     sync.WaitGroup
+	err    error // of the last write; read after wg
 
-	mu      sync.Mutex // guards streams, reopen
-	streams map[*AuditStream]struct{}
-	reopen  bool
+	mu      sync.Mutex
+	streams []*AuditStream
+	done    bool // the writer has ended
 
-	// The writer's own.
-	file    *os.File
-	chain   [sha256.Size]byte
-	pending []byte // lines that are chained and not yet in the file
-	synced  time.Time
-	failing bool
+	// Of the writer alone.
+	chain   auditChain
+	out     []byte // chained lines, not yet written
+	pending []*AuditStream
 }
 
-// OpenAudit opens the log at path (mode 0600), continues its chain, and starts the writer. A last line that a crash tore is
-// cut off and reported.
+// OpenAudit continues the audit in the file at path, or begins it there (mode 0600). A last line that was torn by a crash
+// is taken out, and told of in the line that says that the file was opened. The file is locked: two processes that
+// continue one chain would break it.
 func OpenAudit(path string, log *slog.Logger) (*Audit, error) {
+	if log == nil {
+		log = slog.Default()
+	}
 	a := &Audit{
-		log: log, path: path, streams: make(map[*AuditStream]struct{}),
-		wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
+		path: path, log: log,
+		urgent: make(chan struct{}, 1), reopen: make(chan chan error), end: make(chan struct{}),
 	}
-	if err := a.open(); err != nil {
-		return nil, err
+	f, err := a.begin()
+	if err != nil {
+		return nil, fmt.Errorf("opening the audit file: %w", err)
 	}
-	go a.write()
+	a.file.Store(f)
+	a.wg.Go(a.write)
+	a.wg.Go(a.sync)
 	return a, nil
 }
 
-// open opens the file and finds where its chain stands. A new file begins with a line that names the chain it continues.
-func (a *Audit) open() error {
-	f, err := os.OpenFile(a.path, os.O_RDWR|os.O_CREATE, 0o600)
+// begin opens the file, finds the end of its chain, and adds the line that says so.
+func (a *Audit) begin() (*os.File, error) {
+	f, err := os.OpenFile(a.path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {
-		return fmt.Errorf("opening the audit log: %w", err)
+		return nil, err
 	}
-	last, end, err := lastLine(f)
-	if err == nil {
-		err = a.trim(f, end)
-	}
-	if err == nil && last != nil {
-		_, a.chain, err = splitChain(last)
-	}
+	chain, err := a.continueIn(f)
 	if err != nil {
 		f.Close()
-		return fmt.Errorf("opening the audit log %s: %w", a.path, err)
+		return nil, err
 	}
-	if last == nil {
-		line := fmt.Sprintf(`{"time":%q,"event":"opened","continues":%q}`+"\n", time.Now().UTC().Format(auditTime), hex.EncodeToString(a.chain[:]))
-		a.link([]byte(line))
-	}
-	a.file = f
-	return nil
+	a.chain = chain
+	a.log.Info("audit file opened", "file", a.path, "chain", hex.EncodeToString(chain.head[:]))
+	return f, nil
 }
 
-// trim cuts off what stands behind the last whole line.
-func (a *Audit) trim(f *os.File, end int64) error {
-	size, err := f.Seek(0, io.SeekEnd)
-	if err != nil || size == end {
-		return err
+func (a *Audit) continueIn(f *os.File) (auditChain, error) {
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return auditChain{}, fmt.Errorf("%s: another process writes it: %w", a.path, err)
 	}
-	a.log.Warn("the last line of the audit log was torn, and is cut off", "file", a.path, "bytes", size-end)
-	if err := f.Truncate(end); err != nil {
-		return err
-	}
-	_, err = f.Seek(end, io.SeekStart)
-	return err
-}
-
-// lastLine is the last whole line of f, without its newline, and where it ends.
-func lastLine(f *os.File) (line []byte, end int64, err error) {
-	size, err := f.Seek(0, io.SeekEnd)
+	head, torn, err := auditTail(f)
 	if err != nil {
-		return nil, 0, err
+		return auditChain{}, err
 	}
-	const most = 64 << 10 // a line is far shorter
-	from := max(0, size-most)
-	tail := make([]byte, size-from)
-	if _, err := f.ReadAt(tail, from); err != nil && err != io.EOF {
-		return nil, 0, err
+	chain := a.chain // of the file before, when this one is new
+	if head != nil {
+		chain.head = *head
 	}
-	stop := bytes.LastIndexByte(tail, '\n')
-	if stop < 0 {
-		if from > 0 {
-			return nil, 0, fmt.Errorf("its last %d bytes are no line", most)
-		}
-		return nil, 0, nil
+	if len(torn) > 0 {
+		a.log.Warn("the last line of the audit file was torn", "file", a.path, "bytes", len(torn))
 	}
-	start := bytes.LastIndexByte(tail[:stop], '\n') + 1
-	return tail[start:stop], from + int64(stop) + 1, nil
+	line := chain.append(nil, appendOpened(nil, time.Now(), &chain.head, torn))
+	if _, err := f.Write(line); err != nil {
+		return auditChain{}, err
+	}
+	return chain, f.Sync()
 }
 
-// Reopen closes the file and opens the path again, after the lines that wait: for rotation of logs.
-func (a *Audit) Reopen() {
-	a.mu.Lock()
-	a.reopen = true
-	a.mu.Unlock()
-	a.poke()
-}
-
-// Close writes what waits, and ends the writer. The streams are closed before.
-func (a *Audit) Close() error {
-	close(a.stop)
-	<-a.done
-	if len(a.pending) > 0 {
-		return fmt.Errorf("%d bytes of audit lines could not be written to %s", len(a.pending), a.path)
+// Reopen begins a new file at the path, when the present one has been moved away; the chain goes on in it. An error
+// leaves the present file in use.
+func (a *Audit) Reopen() error {
+	if a == nil {
+		return nil
 	}
-	return a.file.Close()
-}
-
-func (a *Audit) poke() {
+	answer := make(chan error, 1)
 	select {
-	case a.wake <- struct{}{}:
-	default:
+	case a.reopen <- answer:
+		return <-answer
+	case <-a.end:
+		return errors.New("the audit is closed")
 	}
 }
 
-// write drains the streams until Close.
+// Close writes what is queued and ends the audit. What comes later is refused, and logged. The error says that lines could
+// not be written.
+func (a *Audit) Close() error {
+	if a == nil {
+		return nil
+	}
+	a.ended.Do(func() { close(a.end) })
+	a.wg.Wait()
+	return a.err
+}
+
+// write is the goroutine that empties the streams.
 func (a *Audit) write() {
-	defer close(a.done)
-	tick := time.NewTicker(drainInterval)
+	tick := time.NewTicker(auditInterval)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-		case <-a.wake:
-		case <-a.stop:
-			a.drain()
-			a.sync()
+		case <-a.urgent:
+		case answer := <-a.reopen:
+			a.drain(false)
+			answer <- a.turn()
+			continue
+		case <-a.end:
+			a.finish()
 			return
 		}
-		a.drain()
+		a.drain(false)
 	}
 }
 
-// drain takes what waits in the streams, chains it, and writes it. What cannot be written stays, and is tried again: the
-// streams fill up and hold their requests back, and nothing is lost.
-func (a *Audit) drain() {
-	a.mu.Lock()
-	streams := make([]*AuditStream, 0, len(a.streams))
-	for s := range a.streams {
-		streams = append(streams, s)
+// sync is the goroutine that brings the file to the disk every second.
+func (a *Audit) sync() {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-a.end:
+			return
+		}
+		if a.unsync.Swap(false) {
+			if err := a.file.Load().Sync(); err != nil && !errors.Is(err, os.ErrClosed) {
+				a.log.Error("bringing the audit file to the disk", "file", a.path, "err", err)
+			}
+		}
 	}
-	reopen := a.reopen
-	a.reopen = false
+}
+
+// turn goes over to a new file, if the present one is no longer at the path.
+func (a *Audit) turn() error {
+	old := a.file.Load()
+	present, err := old.Stat()
+	if err != nil {
+		return err
+	}
+	if found, err := os.Stat(a.path); err == nil && os.SameFile(present, found) {
+		return nil
+	}
+	if len(a.out) > 0 {
+		return errors.New("the present audit file cannot be written, and lines wait for it")
+	}
+	f, err := a.begin()
+	if err != nil {
+		return fmt.Errorf("opening the audit file again: %w", err)
+	}
+	a.file.Store(f)
+	if err := old.Sync(); err != nil {
+		a.log.Error("bringing the audit file to the disk", "file", old.Name(), "err", err)
+	}
+	return old.Close()
+}
+
+// drain takes what the streams have queued, chains it and writes it. The last drain lets them queue no more.
+func (a *Audit) drain(last bool) {
+	a.mu.Lock()
+	a.done = last
+	a.pending = append(a.pending[:0], a.streams...)
 	a.mu.Unlock()
-	for _, s := range streams {
-		if len(a.pending) < 8*streamLimit {
-			s.take(a)
+	ended := 0
+	for _, s := range a.pending {
+		queued, over := s.take(last)
+		for rest := queued; len(rest) > 0; {
+			n := bytes.IndexByte(rest, '\n')
+			a.out = a.chain.append(a.out, rest[:n])
+			rest = rest[n+1:]
+			if len(a.out) >= auditChunk {
+				a.flush()
+			}
+		}
+		s.giveBack(queued)
+		if over {
+			ended++
 		}
 	}
 	a.flush()
-	if reopen && len(a.pending) == 0 {
-		a.rotate()
-	}
-	if time.Since(a.synced) >= syncInterval {
-		a.sync()
+	if ended > 0 {
+		a.forget()
 	}
 }
 
-func (a *Audit) flush() {
-	if len(a.pending) == 0 {
-		return
-	}
-	n, err := a.file.Write(a.pending)
-	a.pending = a.pending[:copy(a.pending, a.pending[n:])]
-	if err != nil && !a.failing {
-		a.log.Error("writing the audit log: requests wait until it can be written", "file", a.path, "err", err)
-	} else if err == nil && a.failing {
-		a.log.Info("the audit log is written again", "file", a.path)
-	}
-	a.failing = err != nil
-}
-
-func (a *Audit) rotate() {
-	a.sync()
-	old := a.file
-	if err := a.open(); err != nil {
-		a.log.Error("reopening the audit log: the old file is kept", "err", err)
-		return
-	}
-	old.Close()
-}
-
-func (a *Audit) sync() {
-	a.synced = time.Now()
-	if err := a.file.Sync(); err != nil {
-		a.log.Error("writing the audit log to disk", "file", a.path, "err", err)
-	}
-}
-
-// link chains whole lines and appends them to what is pending.
-func (a *Audit) link(lines []byte) {
-	var block []byte
-	for len(lines) > 0 {
-		end := bytes.IndexByte(lines, '\n')
-		line := lines[:end]
-		lines = lines[end+1:]
-		block = append(append(block[:0], a.chain[:]...), line...)
-		a.chain = sha256.Sum256(block)
-		a.pending = append(a.pending, line[:len(line)-1]...)
-		a.pending = append(a.pending, chainField...)
-		a.pending = hex.AppendEncode(a.pending, a.chain[:])
-		a.pending = append(a.pending, "\"}\n"...)
-	}
-}
-
-const chainField = `,"chain":"`
-
-// splitChain takes a line apart into the line without its chain, and the chain.
-func splitChain(line []byte) (body []byte, chain [sha256.Size]byte, err error) {
-	at := len(line) - len(chainField) - 2*sha256.Size - len(`"}`)
-	if at < 1 || !bytes.HasSuffix(line, []byte(`"}`)) || !bytes.HasPrefix(line[at:], []byte(chainField)) {
-		return nil, chain, fmt.Errorf("the line does not end in a chain")
-	}
-	if _, err := hex.Decode(chain[:], line[at+len(chainField):len(line)-2]); err != nil {
-		return nil, chain, fmt.Errorf("the chain of the line is no hex number")
-	}
-	return append(bytes.Clone(line[:at]), '}'), chain, nil
-}
-
-// Stream is a new way into the log, for one connection.
-func (a *Audit) Stream() *AuditStream {
-	s := &AuditStream{audit: a}
-	s.room.L = &s.mu
+// forget drops the streams whose connections have ended and whose lines are written.
+func (a *Audit) forget() {
 	a.mu.Lock()
-	a.streams[s] = struct{}{}
-	a.mu.Unlock()
-	return s
-}
-
-// An AuditStream queues lines for the writer.
-type AuditStream struct {
-	audit *Audit
-
-	mu     sync.Mutex // between the connection and the writer, nobody else
-	room   sync.Cond
-	lines  []byte
-	spare  []byte
-	closed bool
-}
-
-// Write queues the line of an event. When the stream is full it waits for the writer.
-func (s *AuditStream) Write(e *Event) {
-	s.mu.Lock()
-	for len(s.lines) >= streamLimit {
-		s.audit.poke()
-		s.room.Wait()
+	defer a.mu.Unlock()
+	kept := a.streams[:0]
+	for _, s := range a.streams {
+		if !s.drop() {
+			kept = append(kept, s)
+		}
 	}
-	s.lines = e.append(s.lines)
-	half := len(s.lines) >= streamLimit/2
-	s.mu.Unlock()
-	if half {
-		s.audit.poke()
+	clear(a.streams[len(kept):])
+	a.streams = kept
+}
+
+// flush writes the chained lines, and tries until it can: a line that was begun in this file is ended in it. When the
+// audit is closed meanwhile it gives up.
+func (a *Audit) flush() {
+	for attempt := 0; len(a.out) > 0; attempt++ {
+		n, err := a.file.Load().Write(a.out)
+		a.unsync.Store(true)
+		a.out = a.out[:copy(a.out, a.out[n:])]
+		if a.err = err; err == nil {
+			continue
+		}
+		a.stuck.Store(true)
+		if attempt%10 == 0 {
+			a.log.Error("the audit file cannot be written: requests are held back until it can", "file", a.path, "err", err)
+		}
+		if !a.retry() {
+			return
+		}
 	}
-}
-
-// Close ends the stream; the writer takes the rest of its lines.
-func (s *AuditStream) Close() {
-	s.mu.Lock()
-	s.closed = true
-	s.mu.Unlock()
-}
-
-// take hands the stream's lines to the writer, and forgets a closed stream.
-func (s *AuditStream) take(a *Audit) {
-	s.mu.Lock()
-	lines := s.lines
-	s.lines, s.spare = s.spare[:0], lines
-	closed := s.closed
-	s.mu.Unlock()
-	s.room.Broadcast()
-	a.link(lines)
-	if closed {
+	if a.stuck.CompareAndSwap(true, false) {
+		a.log.Info("the audit file can be written again", "file", a.path)
 		a.mu.Lock()
-		delete(a.streams, s)
-		a.mu.Unlock()
+		defer a.mu.Unlock()
+		for _, s := range a.streams {
+			s.room.Broadcast()
+		}
 	}
+}
+
+// retry waits until the file may be tried again; it is false when the audit was closed.
+func (a *Audit) retry() bool {
+	wait := time.NewTimer(auditRetry)
+	defer wait.Stop()
+	for {
+		select {
+		case <-wait.C:
+			return true
+		case answer := <-a.reopen:
+			answer <- errors.New("the present audit file cannot be written, and lines wait for it")
+		case <-a.end:
+			return false
+		}
+	}
+}
+
+// finish writes what is left. No stream can hold anything back any more, so this ends.
+func (a *Audit) finish() {
+	a.drain(true)
+	f := a.file.Load()
+	if err := errors.Join(a.err, f.Sync(), f.Close()); err != nil {
+		a.err = fmt.Errorf("closing the audit file: %w", err)
+		a.log.Error("the last audit lines may be lost", "file", a.path, "bytes", len(a.out), "err", err)
+	}
+	a.log.Info("audit file closed", "file", a.path, "chain", hex.EncodeToString(a.chain.head[:]))
+}
+
+// An auditChain has the hash of the last line: the SHA-256 of the hash before it and of the line without its own.
+type auditChain struct {
+	head    [sha256.Size]byte
+	scratch []byte
+}
+
+// auditHash begins the last member of every line.
+const auditHash = `,"chain":"`
+
+// append adds to out the line, which is a JSON object without its closing brace, and the hash that chains it.
+func (c *auditChain) append(out, line []byte) []byte {
+	c.scratch = append(append(c.scratch[:0], c.head[:]...), line...)
+	c.head = sha256.Sum256(c.scratch)
+	out = append(append(out, line...), auditHash...)
+	out = hex.AppendEncode(out, c.head[:])
+	return append(out, '"', '}', '\n')
 }
