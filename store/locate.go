@@ -40,7 +40,7 @@ func (s *Store) Locate(ctx context.Context, q *kmip.Search) ([]kmip.Located, err
 	if !ok {
 		return nil, nil
 	}
-	rows, err := p.query(ctx, s.readers)
+	rows, err := p.query(ctx, &s.reads)
 	if err != nil {
 		return nil, fmt.Errorf("locating: %w", err)
 	}
@@ -92,6 +92,7 @@ func (s *Store) plan(q *kmip.Search) (p *plan, ok bool) {
 		}
 		p.rest = append(p.rest, want)
 	}
+	// Every object of a group may be its default member; a fresh one has an attribute that says so.
 	if q.Group == kmip.ObjectGroupMemberGroupMemberFresh {
 		p.rest = append(p.rest, kmip.Attribute{Tag: ttlv.TagFresh, Value: true})
 	}
@@ -111,9 +112,9 @@ func findingWord(wanted kmip.Attributes) *word {
 	return nil
 }
 
-func (p *plan) query(ctx context.Context, db *sql.DB) (*sql.Rows, error) {
+func (p *plan) query(ctx context.Context, r *reads) (*sql.Rows, error) {
 	if p.word != nil {
-		return db.QueryContext(ctx, locateWord, p.word.value, p.word.kind, p.identity)
+		return r.locateWord.QueryContext(ctx, p.word.value, p.word.kind, p.identity)
 	}
 	from, to := 0, 1
 	if !p.gone {
@@ -122,7 +123,7 @@ func (p *plan) query(ctx context.Context, db *sql.DB) (*sql.Rows, error) {
 	if !p.live {
 		from = 1
 	}
-	return db.QueryContext(ctx, locateAll, p.identity, from, to)
+	return r.locateAll.QueryContext(ctx, p.identity, from, to)
 }
 
 // next reads a row and says whether it matches.

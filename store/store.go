@@ -59,7 +59,7 @@ type Store struct {
 
 // reads are the prepared statements of the readers.
 type reads struct {
-	object, grants, record, owned, obtained *sql.Stmt
+	object, grants, record, owned, obtained, locateAll, locateWord *sql.Stmt
 }
 
 // Open opens the database that url names, "sqlite:<path>", and makes it when it is not there. The Store is sealed until its
@@ -97,6 +97,8 @@ func (s *Store) prepare(ctx context.Context) error {
 		{&s.reads.record, selectRecord},
 		{&s.reads.owned, selectOwned},
 		{&s.reads.obtained, selectObtained},
+		{&s.reads.locateAll, locateAll},
+		{&s.reads.locateWord, locateWord},
 	} {
 		stmt, err := s.readers.PrepareContext(ctx, p.text)
 		if err != nil {
