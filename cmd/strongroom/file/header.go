@@ -82,6 +82,19 @@ type Header struct {
 // size is the length in bytes of all that stands before chunk 0.
 func (h *Header) size() int64 { return int64(len(h.encoded) + len(h.mac)) }
 
+// ContentSize is the length in bytes of the content of a file that is size bytes long, header included; false if no file of
+// that header is.
+func (h *Header) ContentSize(size int64) (int64, bool) {
+	body := size - h.size()
+	full := int64(h.ChunkSize + overhead)
+	chunks := (body + full - 1) / full
+	content := body - chunks*overhead
+	if body < overhead || content <= (chunks-1)*int64(h.ChunkSize) && chunks > 1 {
+		return 0, false
+	}
+	return content, true
+}
+
 // check refuses a header that cannot be written or honoured.
 func (h *Header) check() error {
 	switch {

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"strongroom/kmip"
+	"strongroom/kmip/ttlv"
+)
+
+// An rsaEncryption is an encryption algorithm, as PKCS#11 names its mechanism.
+type rsaEncryption struct {
+	name    string
+	padding kmip.PaddingMethod
+}
+
+var rsaEncryptions = []rsaEncryption{
+	{"ckm-rsa-pkcs-oaep", kmip.PaddingMethodOAEP},
+	{"ckm-rsa-pkcs", kmip.PaddingMethodPKCS1v15},
+}
+
+// rsaCrypting are the flags of rsa encrypt and decrypt.
+type rsaCrypting struct {
+	uid, algorithm, hash, output string
+}
+
+func (c *rsaCrypting) flags(cmd *cobra.Command) {
+	keyID(cmd, &c.uid)
+	f := cmd.Flags()
+	f.StringVarP(&c.output, "output-file", "o", "", "`FILE` to write, - for standard output")
+	f.StringVarP(&c.algorithm, "encryption-algorithm", "e", "ckm-rsa-pkcs-oaep", "`ALGORITHM`: ckm-rsa-pkcs-oaep or ckm-rsa-pkcs")
+	f.StringVar(&c.hash, "hashing-algorithm", "sha-256", "`HASH` of OAEP: sha-1, sha-256, sha-384 or sha-512")
+}
+
+// parameters are those of the request.
+func (c *rsaCrypting) parameters() (*kmip.CryptographicParameters, error) {
+	var known []string
+	for _, e := range rsaEncryptions {
+		known = append(known, e.name)
+		if e.name != c.algorithm {
+			continue
+		}
+		p := &kmip.CryptographicParameters{PaddingMethod: e.padding}
+		if e.padding == kmip.PaddingMethodOAEP {
+			var err error
+			if p.HashingAlgorithm, err = named[kmip.HashingAlgorithm](ttlv.TagHashingAlgorithm, "hashing algorithm", c.hash); err != nil {
+				return nil, err
+			}
+		}
+		return p, nil
+	}
+	return nil, misused("--encryption-algorithm %q is not one of %q", c.algorithm, known)
+}
+
+// run reads the input, lets the server work on it, and writes what comes of it.
+func (c *rsaCrypting) run(p *program, input, extension, what string, work func(*kmip.CryptographicParameters, []byte) ([]byte, error)) error {
+	parameters, err := c.parameters()
+	if err != nil {
+		return err
+	}
+	r, in, err := p.open(input)
+	if err != nil {
+		return err
+	}
+	if in != nil {
+		defer in.Close()
+	}
+	data, err := readSmall(r, mostInServer, "")
+	if err != nil {
+		return fmt.Errorf("%q: %w", input, err)
+	}
+	result, err := work(parameters, data)
+	if err != nil {
+		return err
+	}
+	output := outputFor(input, c.output, extension)
+	if err := p.write(output, usualMode, in, result); err != nil {
+		return err
+	}
+	return p.available(what, c.uid, output)
+}
+
+func (p *program) rsaEncryptCommand() *cobra.Command {
+	var c rsaCrypting
+	cmd := needsKey(&cobra.Command{
+		Use:   "encrypt --key-id ID FILE",
+		Short: "Encrypt a small file with a public key",
+		Long: `Encrypt a small file with a public key. Of a key of n bytes, OAEP takes n − 2 − twice the length of the hash (190 bytes
+for RSA-2048 with SHA-256), and PKCS#1 v1.5 takes n − 11. FILE may be -, for standard input.`,
+		Example: "  strongroom rsa encrypt --key-id hsm::4::my_rsa_key_pk --encryption-algorithm ckm-rsa-pkcs-oaep /tmp/secret.txt",
+		Args:    arguments(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.run(p, args[0], ".enc", "encrypted", func(params *kmip.CryptographicParameters, data []byte) ([]byte, error) {
+				r, err := do[kmip.EncryptResponse](cmd.Context(), p, kmip.OperationEncrypt, &kmip.EncryptRequest{
+					UniqueIdentifier: kmip.UniqueIdentifier(c.uid), CryptographicParameters: params, Data: data,
+				})
+				if err != nil {
+					return nil, err
+				}
+				return r.Data, nil
+			})
+		},
+	}, &c.uid)
+	c.flags(cmd)
+	return cmd
+}
+
+func (p *program) rsaDecryptCommand() *cobra.Command {
+	var c rsaCrypting
+	cmd := needsKey(&cobra.Command{
+		Use:     "decrypt --key-id ID FILE",
+		Short:   "Decrypt a small file with a private key",
+		Long:    "Decrypt with a private key what its public key encrypted. FILE may be -, for standard input.",
+		Example: "  strongroom rsa decrypt --key-id hsm::4::my_rsa_key --encryption-algorithm ckm-rsa-pkcs-oaep --output-file /tmp/secret.recovered.txt /tmp/secret.enc",
+		Args:    arguments(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.run(p, args[0], ".plain", "decrypted", func(params *kmip.CryptographicParameters, data []byte) ([]byte, error) {
+				r, err := do[kmip.DecryptResponse](cmd.Context(), p, kmip.OperationDecrypt, &kmip.DecryptRequest{
+					UniqueIdentifier: kmip.UniqueIdentifier(c.uid), CryptographicParameters: params, Data: data,
+				})
+				if err != nil {
+					return nil, err
+				}
+				return r.Data, nil
+			})
+		},
+	}, &c.uid)
+	c.flags(cmd)
+	return cmd
+}
