@@ -284,13 +284,7 @@ func (s *Store) Update(ctx context.Context, o *kmip.Object) error {
 		}
 		return b.replaceWords(old, next)
 	}
-	return s.writer.write(ctx, write, func() {
-		s.rows.put(changed.UniqueIdentifier, next)
-		if next.index != old.index {
-			s.cache.Forget(old.index)
-		}
-		o.Revision = changed.Revision
-	})
+	return s.replace(ctx, old, o, write, func() *row { return next })
 }
 
 // current is the row of o, if o.Revision is still its own.
@@ -338,6 +332,23 @@ func (r *row) reseal(ctx context.Context, a kmip.Attributes) (*seal.Envelope, er
 	return r.store.sealUnder(ctx, p, r.envelope.Generation+1, &changed, plain)
 }
 
+// replace writes a change of a row and puts what next makes in its place. After a conflict the row in memory is of no use.
+func (s *Store) replace(ctx context.Context, old *row, o *kmip.Object, apply func(*batch) error, next func() *row) error {
+	uid := old.object.UniqueIdentifier
+	err := s.writer.write(ctx, apply, func() {
+		r := next()
+		s.rows.put(uid, r)
+		if r.index != old.index {
+			s.cache.Forget(old.index)
+		}
+		o.Revision = r.object.Revision
+	})
+	if errors.Is(err, kmip.ErrConflict) {
+		s.rows.drop(uid)
+	}
+	return err
+}
+
 // one runs an update of one row at one revision, and refuses when that is no longer there.
 func (b *batch) one(text string, args ...any) error {
 	n, err := b.exec(text, args...)
@@ -383,10 +394,7 @@ func (s *Store) SetGrants(ctx context.Context, o *kmip.Object) error {
 		}
 		return b.insertGrants(changed.UniqueIdentifier, changed.Grants)
 	}
-	return s.writer.write(ctx, write, func() {
-		s.rows.put(changed.UniqueIdentifier, next)
-		o.Revision = changed.Revision
-	})
+	return s.replace(ctx, old, o, write, func() *row { return next })
 }
 
 // Destroy removes the material, the grants and the names, and keeps o.Attributes, so that the identifier is never used
@@ -416,9 +424,5 @@ func (s *Store) Destroy(ctx context.Context, o *kmip.Object) error {
 		_, err := b.exec(deleteWords, changed.UniqueIdentifier)
 		return err
 	}
-	return s.writer.write(ctx, write, func() {
-		s.rows.put(changed.UniqueIdentifier, s.newRow(&changed, old.created, nil, old.gone))
-		s.cache.Forget(old.index)
-		o.Revision = changed.Revision
-	})
+	return s.replace(ctx, old, o, write, func() *row { return s.newRow(&changed, old.created, nil, old.gone) })
 }

@@ -23,10 +23,10 @@ func isNoRows(err error) bool { return errors.Is(err, sql.ErrNoRows) }
 // Record is what is kept about a key in a token. Its lists are shared and not to be changed. Where nothing is kept the
 // Record is empty, with Revision 0.
 func (s *Store) Record(ctx context.Context, uid string) (kmip.Record, error) {
-	if r, _, ok := s.records.get(uid); ok {
+	r, mark, ok := s.records.get(uid)
+	if ok {
 		return *r, nil
 	}
-	_, mark, _ := s.records.get(uid)
 	r, err := s.readRecord(ctx, uid)
 	if err != nil {
 		return kmip.Record{}, fmt.Errorf("reading the record of %q: %w", uid, err)
