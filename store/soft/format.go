@@ -21,6 +21,10 @@ type format struct {
 // errFormat refuses a Key Format Type that a key does not have.
 var errFormat = kmip.Errorf(kmip.ResultReasonKeyFormatTypeNotSupported, "the object cannot be had in this Key Format Type")
 
+// longestDER has room for an RSA private key of 8192 bits, 4.7 kB; parsing checks such a key, which takes longer the longer
+// it is.
+const longestDER = 6 << 10 // bytes
+
 var errDER = errors.New("not one structure in DER")
 
 // privateFormats are the formats of private keys: *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey and
@@ -51,6 +55,9 @@ func readDER[T any](parse func([]byte) (T, error)) func(*kmip.KeyValue) (any, er
 	return func(v *kmip.KeyValue) (any, error) {
 		if v.Components != nil {
 			return nil, invalid("the Key Material is a structure where the Key Format Type has a byte string")
+		}
+		if len(v.Material) > longestDER {
+			return nil, invalid("the Key Material of %d bytes is too long: keys have up to %d", len(v.Material), longestDER)
 		}
 		// Some of the parsers overlook what stands behind the structure.
 		if rest, err := asn1.Unmarshal(v.Material, new(asn1.RawValue)); err != nil || len(rest) > 0 {

@@ -84,7 +84,7 @@ func agreed[T comparable](private, public kmip.Attributes, tag ttlv.Tag, none T)
 const (
 	usualRSA = 3072 // bits
 	leastRSA = 2048
-	mostRSA  = 8192 // a limit on the work: generating takes the fourth power of the length
+	mostRSA  = 8192 // a limit on the work, for a stranger's key too: it grows with the third power and more
 )
 
 func generateRSA(length int32, domain kmip.CryptographicDomainParameters) (any, error) {

@@ -13,7 +13,7 @@ import (
 func rsaFromComponents(c *kmip.KeyComponents) (*rsa.PrivateKey, error) {
 	n, e, d, p, q := c.Modulus, c.PublicExponent, c.PrivateExponent, c.P, c.Q
 	for _, x := range []*big.Int{n, e, d, p, q} {
-		if x != nil && (x.Sign() <= 0 || x.BitLen() > longestRSA) {
+		if x != nil && (x.Sign() <= 0 || x.BitLen() > mostRSA) {
 			return nil, invalid("a component of the RSA private key is out of range")
 		}
 	}
@@ -63,35 +63,33 @@ func order(p, q *big.Int) *big.Int {
 	return p.Mul(p, q.Div(q, divisor))
 }
 
-const longestRSA = 16384 // bits of a modulus; a limit on the work that a stranger's key can make
-
 var one = big.NewInt(1)
 
 func copyInt(x *big.Int) *big.Int { return new(big.Int).Set(x) }
 
-// factor finds the primes of n from the exponents (SP 800-56B Appendix C.1): k = d·e − 1 = r·2^t is a multiple of the order
-// of every g, so that one of g^r, g^2r, g^4r, … is a square root of 1 other than ±1 for at least half of all g.
+// factor finds the primes of n from the exponents (SP 800-56B Rev. 2 Appendix C.2). d·e − 1 times its common divisor with
+// n − 1 is a small multiple k of (p−1)(q−1) = n − (p+q) + 1, so that division by n gives k and the sum of the primes. It
+// answers nil if there is none; whether the primes are right is for the caller to check.
 func factor(n, e, d *big.Int) (p, q *big.Int) {
-	k := new(big.Int).Mul(d, e)
-	k.Sub(k, one)
-	t := k.TrailingZeroBits()
-	if k.Sign() <= 0 || t == 0 || n.Bit(0) == 0 {
+	multiple := new(big.Int).Mul(d, e)
+	multiple.Sub(multiple, one)
+	if multiple.Sign() <= 0 || n.Cmp(one) <= 0 {
 		return nil, nil
 	}
-	r := new(big.Int).Rsh(k, t)
-	minusOne := new(big.Int).Sub(n, one)
-	for g := int64(2); g < 102; g++ {
-		x := new(big.Int).Exp(big.NewInt(g), r, n)
-		for range t {
-			root := new(big.Int).Set(x)
-			x.Mul(x, x).Mod(x, n)
-			if x.Cmp(one) == 0 && root.Cmp(one) != 0 && root.Cmp(minusOne) != 0 {
-				p = new(big.Int).GCD(nil, nil, root.Sub(root, one), n)
-				return p, new(big.Int).Div(n, p)
-			}
-		}
+	multiple.Mul(multiple, new(big.Int).GCD(nil, nil, new(big.Int).Sub(n, one), multiple))
+	k, r := new(big.Int).DivMod(multiple, n, new(big.Int))
+	k.Add(k, one)
+	sum, rest := new(big.Int).DivMod(r.Sub(n, r), k, new(big.Int))
+	sum.Add(sum, one)
+	square := new(big.Int).Mul(sum, sum) // of the difference: (p+q)² − 4n = (p−q)²
+	square.Sub(square, new(big.Int).Lsh(n, 2))
+	if rest.Sign() != 0 || square.Sign() <= 0 {
+		return nil, nil
 	}
-	return nil, nil
+	difference := square.Sqrt(square)
+	p = new(big.Int).Rsh(new(big.Int).Add(sum, difference), 1)
+	q = new(big.Int).Rsh(new(big.Int).Sub(sum, difference), 1)
+	return p, q
 }
 
 // rsaPublicFrom makes a public key of its numbers.
@@ -99,8 +97,8 @@ func rsaPublicFrom(n, e *big.Int) (*rsa.PublicKey, error) {
 	switch {
 	case n == nil || e == nil:
 		return nil, invalid("the RSA key needs a Modulus and a Public Exponent")
-	case n.Sign() <= 0 || n.BitLen() > longestRSA:
-		return nil, invalid("the Modulus of the RSA key is out of range")
+	case n.Sign() <= 0 || n.BitLen() > mostRSA:
+		return nil, invalid("the Modulus of the RSA key is out of range: %d bits are the most", mostRSA)
 	case e.Sign() <= 0 || e.BitLen() > 31 || e.Int64() < 3 || e.Bit(0) == 0:
 		return nil, invalid("the Public Exponent of the RSA key is out of range")
 	}

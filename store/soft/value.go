@@ -208,6 +208,9 @@ func (c *contents) found(key any) error {
 	var bits int32
 	switch k := public.(type) {
 	case *rsa.PublicKey:
+		if k.N.BitLen() > mostRSA {
+			return invalid("the RSA key has %d bits: %d are the most", k.N.BitLen(), mostRSA)
+		}
 		algorithm, bits = algorithmRSA, int32(k.N.BitLen()+7)/8*8
 	case *ecdsa.PublicKey:
 		curve, err := curveOf(k.Curve)

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/pem"
 	"fmt"
 	"math/big"
@@ -165,7 +167,7 @@ func TestGeneratePairRefuses(t *testing.T) {
 
 func TestCheckRefuses(t *testing.T) {
 	p := newPair(t, describe(kmip.CryptographicAlgorithmEC, 256))
-	rsa := newPair(t, describe(kmip.CryptographicAlgorithmRSA, 2048))
+	pair := newPair(t, describe(kmip.CryptographicAlgorithmRSA, 2048))
 	sym := func(algorithm kmip.CryptographicAlgorithm, bytes int, length int32) *kmip.Value {
 		v := symmetricValue(algorithm, make([]byte, bytes))
 		v.SymmetricKey.KeyBlock.CryptographicLength = length
@@ -205,7 +207,7 @@ func TestCheckRefuses(t *testing.T) {
 		"EC cut":                private(func(b *kmip.KeyBlock) { b.KeyValue.Material = b.KeyValue.Material[:40] }),
 		"EC with more":          private(func(b *kmip.KeyBlock) { b.KeyValue.Material = append(clone(b.KeyValue.Material), 0) }),
 		"private, raw, no name": private(func(b *kmip.KeyBlock) { b.KeyFormatType, b.CryptographicAlgorithm = kmip.KeyFormatTypeRaw, 0 }),
-		"public as private":     {PrivateKey: &kmip.PlainKey{KeyBlock: rsa.publicValue.PublicKey.KeyBlock}},
+		"public as private":     {PrivateKey: &kmip.PlainKey{KeyBlock: pair.publicValue.PublicKey.KeyBlock}},
 		"certificate":           {Certificate: &kmip.Certificate{CertificateType: kmip.CertificateTypeX509, CertificateValue: []byte("no certificate")}},
 		"certificate, empty":    {Certificate: &kmip.Certificate{CertificateType: kmip.CertificateTypeX509}},
 		"secret, empty":         {SecretData: &kmip.SecretData{SecretDataType: kmip.SecretDataTypePassword, KeyBlock: kmip.KeyBlock{KeyFormatType: kmip.KeyFormatTypeOpaque, KeyValue: &kmip.KeyValue{}}}},
@@ -396,6 +398,33 @@ func TestConvertSparseRSA(t *testing.T) {
 			require.Equal(t, kmip.ResultReasonInvalidField, kmip.ReasonOf(Check(kmip.ObjectTypePrivateKey, sparse(k))))
 		})
 	}
+}
+
+// A stranger's key does not keep the server busy: what is too long is refused before anything is computed.
+func TestCheckHugeRSA(t *testing.T) {
+	odd := func(bits uint) *big.Int { return new(big.Int).Sub(new(big.Int).Lsh(one, bits), one) }
+	private := func(p, q *big.Int) *kmip.Value {
+		n := new(big.Int).Mul(p, q)
+		der, err := asn1.Marshal(struct {
+			V                        int
+			N                        *big.Int
+			E                        int
+			D, P, Q, DP, DQ, Inverse *big.Int
+		}{0, n, 65537, p, p, q, p, q, q})
+		require.NoError(t, err)
+		return &kmip.Value{PrivateKey: &kmip.PlainKey{KeyBlock: kmip.KeyBlock{KeyFormatType: kmip.KeyFormatTypePKCS1, KeyValue: &kmip.KeyValue{Material: der}}}}
+	}
+	public := func(n *big.Int) *kmip.Value {
+		der := x509.MarshalPKCS1PublicKey(&rsa.PublicKey{N: n, E: 65537})
+		return &kmip.Value{PublicKey: &kmip.PlainKey{KeyBlock: kmip.KeyBlock{KeyFormatType: kmip.KeyFormatTypePKCS1, KeyValue: &kmip.KeyValue{Material: der}}}}
+	}
+	began := time.Now()
+	require.Error(t, Check(kmip.ObjectTypePrivateKey, private(odd(4096), odd(4095))))
+	require.Error(t, Check(kmip.ObjectTypePrivateKey, private(odd(20000), odd(20001))))
+	require.Error(t, Check(kmip.ObjectTypePublicKey, public(odd(8193))))
+	require.Error(t, Check(kmip.ObjectTypePublicKey, public(odd(1<<20))))
+	require.NoError(t, Check(kmip.ObjectTypePublicKey, public(odd(8192))))
+	require.Less(t, time.Since(began), 10*time.Second)
 }
 
 func TestConvertECPoints(t *testing.T) {
