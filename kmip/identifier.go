@@ -2,6 +2,7 @@ package kmip
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -65,13 +66,13 @@ func (u UniqueIdentifier) Enumeration() (UniqueIdentifierEnumeration, bool) {
 // BatchItem is the number of a batch item that u was written as.
 func (u UniqueIdentifier) BatchItem() (int32, bool) { return number(string(u), numbered) }
 
-func number(s, prefix string) (n int32, ok bool) {
+func number(s, prefix string) (int32, bool) {
 	rest, ok := strings.CutPrefix(s, prefix)
 	if !ok {
 		return 0, false
 	}
-	_, err := fmt.Sscan(rest, &n)
-	return n, err == nil
+	n, err := strconv.ParseInt(rest, 10, 64)
+	return int32(n), err == nil
 }
 
 // CheckIdentifier refuses an identifier that a client may not give an object: an empty or long one, "*", one with

@@ -23,13 +23,15 @@ type Request struct {
 	header      kmip.RequestHeader
 	placeholder string   // the ID placeholder of the batch
 	need        need     // of the operation at hand, for opening its object again
+	current     call     // the operation at hand, as the audit line tells it
 	made        []string // what each item of the batch made or named, for identifiers by item number
 }
 
 // answer handles one message and appends its answer to the encoder.
 func (c *conn) answer(msg []byte) {
 	r := &c.request
-	*r = Request{conn: c, ctx: c.ctx, number: c.server.requests.Add(1), now: time.Now(), version: ttlv.V1_0}
+	made := r.made[:0]
+	*r = Request{conn: c, ctx: c.ctx, made: made, number: c.server.requests.Add(1), now: time.Now(), version: ttlv.V1_0}
 	start := len(c.encoder.Bytes())
 	if err := r.decode(msg); err != nil {
 		c.encoder.Reset(c.encoder.Bytes()[:start], r.version)
@@ -223,26 +225,34 @@ func (c *conn) recount(at, n int) {
 
 // perform runs one operation and appends its answer.
 func (r *Request) perform(item *kmip.RequestBatchItem) error {
+	began := time.Now()
+	k := &r.current
+	*k = call{operation: item.Operation}
 	op := r.server.lookup(item.Operation)
+	var response any
+	err := r.acceptable(op, item)
+	if err == nil {
+		response, err = r.call(op, item, k)
+	}
+	if err == nil {
+		err = r.succeed(op, item, response)
+	}
+	if len(r.items) > 1 {
+		r.made = append(r.made, k.uid)
+	}
+	r.record(k, began, err)
+	return err
+}
+
+// acceptable refuses an operation that is not there, and an extension that must be understood.
+func (r *Request) acceptable(op *operation, item *kmip.RequestBatchItem) error {
 	if op == nil {
-		r.record(&call{operation: item.Operation}, r.now, unsupportedOperation(item.Operation))
 		return unsupportedOperation(item.Operation)
 	}
 	if e := item.MessageExtension; e != nil && e.CriticalityIndicator {
 		return kmip.Errorf(kmip.ResultReasonFeatureNotSupported, "the message extension of %q is not supported", e.VendorIdentification)
 	}
-	began := r.now
-	if len(r.items) > 1 {
-		began = time.Now()
-	}
-	k := call{operation: item.Operation}
-	response, err := r.call(op, item, &k)
-	if err == nil {
-		err = r.succeed(op, item, response)
-	}
-	r.made = append(r.made, k.uid)
-	r.record(&k, began, err)
-	return err
+	return nil
 }
 
 func unsupportedOperation(op kmip.Operation) error {
