@@ -209,7 +209,7 @@ func (b *backends) close() error {
 func openBackends(ctx context.Context, c *conf.Config, opened kmip.Cache, log *slog.Logger) (_ *backends, err error) {
 	key, err := seal.ReadMasterKey(c.Seal.MasterKeyFile, os.Stdin)
 	if err != nil {
-		return nil, fmt.Errorf("reading the master key: %w", err)
+		return nil, err
 	}
 	b := new(backends)
 	if b.store, err = store.Open(ctx, c.Store.URL, store.Options{Cache: opened, KeyEncryptionKey: c.KeyEncryptionKey, Protector: b.protector}); err != nil {
@@ -221,7 +221,7 @@ func openBackends(ctx context.Context, c *conf.Config, opened kmip.Cache, log *s
 		}
 	}()
 	if err := b.store.Root().Unseal(ctx, key); err != nil {
-		return nil, fmt.Errorf("unsealing: %w", err)
+		return nil, err
 	}
 	if len(c.HSM) > 0 {
 		if b.hsm, err = hsm.Open(ctx, modulesOf(c), b.store, log); err != nil {
