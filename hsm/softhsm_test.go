@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		panic(err)
 	}
-	softHSM.folder = folder
+	softHSM.folder = filepath.Join(folder, "tokens")
 	code := 1
 	if err := configure(folder); err == nil {
 		code = m.Run()
@@ -50,7 +50,10 @@ func TestMain(m *testing.M) {
 }
 
 func configure(folder string) error {
-	conf := fmt.Sprintf("directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\nslots.removable = false\n", folder)
+	if err := os.Mkdir(softHSM.folder, 0o700); err != nil {
+		return err
+	}
+	conf := fmt.Sprintf("directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\nslots.removable = false\n", softHSM.folder)
 	path := filepath.Join(folder, "softhsm2.conf")
 	if err := os.WriteFile(path, []byte(conf), 0o600); err != nil {
 		return err
@@ -75,6 +78,18 @@ func newToken(t testing.TB, label string) string {
 	}
 	t.Fatal("softhsm2-util made no token")
 	return ""
+}
+
+// moveAway takes a token's folder out of the library's sight, and gives what brings it back.
+func moveAway(t testing.TB, folder string) (back func()) {
+	t.Helper()
+	away := filepath.Join(filepath.Dir(softHSM.folder), "away-"+filepath.Base(folder))
+	require.NoError(t, os.Rename(folder, away))
+	t.Cleanup(func() { os.RemoveAll(away) })
+	return func() {
+		t.Helper()
+		require.NoError(t, os.Rename(away, folder))
+	}
 }
 
 func tokenFolders(t testing.TB) map[string]bool {
