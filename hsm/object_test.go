@@ -1,0 +1,326 @@
+package hsm
+
+import (
+	"crypto/rsa"
+	"errors"
+	"math/big"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/pkcs11"
+	"github.com/stretchr/testify/require"
+
+	"strongroom/kmip"
+	"strongroom/kmip/ttlv"
+)
+
+// rawRSA is the private operation alone, with leading zeros.
+func rawRSA(k *rsa.PrivateKey, sealed []byte) []byte {
+	return new(big.Int).Exp(new(big.Int).SetBytes(sealed), k.D, k.N).FillBytes(make([]byte, k.Size()))
+}
+
+func TestSensitiveStays(t *testing.T) {
+	h := open(t)
+	o := aesKeyOf(t, h, "k")
+	require.True(t, o.Attributes.Sensitive())
+	require.False(t, o.Attributes.Extractable())
+	_, err := h.Value(t.Context(), o)
+	require.Equal(t, kmip.ResultReasonSensitive, kmip.ReasonOf(err))
+	require.ErrorContains(t, err, "does not leave the token")
+	require.Contains(t, pkcs11Tool(t, label(t), "--list-objects", "--type", "secrkey"), "sensitive, always sensitive, never extractable")
+
+	makePair(t, h, "pair", kmip.CryptographicAlgorithmRSA, 2048)
+	private, public, _ := halves(t, h, "pair")
+	_, err = h.Value(t.Context(), private)
+	require.Equal(t, kmip.ResultReasonSensitive, kmip.ReasonOf(err))
+	require.False(t, public.Attributes.Sensitive())
+}
+
+// A pair that may leave comes back in, and computes the same.
+func TestRegisterExportedPair(t *testing.T) {
+	h := open(t)
+	for name, algorithm := range map[string]kmip.CryptographicAlgorithm{"rsa": kmip.CryptographicAlgorithmRSA, "ec": kmip.CryptographicAlgorithmECDSA} {
+		half := func(name string, kind kmip.ObjectType) *kmip.Object {
+			return &kmip.Object{UniqueIdentifier: uid(name), Attributes: kmip.Attributes{
+				{Tag: ttlv.TagObjectType, Value: kind}, {Tag: ttlv.TagCryptographicAlgorithm, Value: algorithm},
+				{Tag: ttlv.TagSensitive, Value: false}, {Tag: ttlv.TagState, Value: kmip.StateActive},
+			}}
+		}
+		require.NoError(t, h.GeneratePair(t.Context(), half(name, kmip.ObjectTypePrivateKey), half(name+"_pk", kmip.ObjectTypePublicKey)))
+		private, public, _ := halves(t, h, name)
+		v, err := h.Value(t.Context(), private)
+		require.NoError(t, err)
+		p, err := h.Value(t.Context(), public)
+		require.NoError(t, err)
+
+		copied := half(name+"2", kmip.ObjectTypePrivateKey)
+		copied.Attributes = copied.Attributes.Without(ttlv.TagSensitive)
+		require.NoError(t, h.Register(t.Context(), copied, v))
+		require.NoError(t, h.Register(t.Context(), half(name+"2_pk", kmip.ObjectTypePublicKey), p))
+		require.ErrorIs(t, h.Register(t.Context(), copied, v), kmip.ErrExists)
+		again, public2, _ := halves(t, h, name+"2")
+		_, err = h.Value(t.Context(), again)
+		require.Equal(t, kmip.ResultReasonSensitive, kmip.ReasonOf(err), "sensitive unless it says otherwise")
+		got, err := again.Key.Sign(t.Context(), &kmip.SignRequest{Data: []byte("text")})
+		require.NoError(t, err)
+		requireVerdict(t, public.Key, nil, got.SignatureData)
+		requireVerdict(t, public2.Key, nil, got.SignatureData)
+	}
+	secret := &kmip.Value{SecretData: &kmip.SecretData{KeyBlock: kmip.KeyBlock{KeyFormatType: kmip.KeyFormatTypeOpaque, KeyValue: &kmip.KeyValue{Material: []byte("x")}}}}
+	err := h.Register(t.Context(), aesObject("secret", 0), secret)
+	require.Equal(t, kmip.ResultReasonOperationNotSupported, kmip.ReasonOf(err))
+}
+
+// Destroying one of two objects that belong together, or share a label, leaves the other.
+func TestDestroyOneHalf(t *testing.T) {
+	h := open(t)
+	makePair(t, h, "k", kmip.CryptographicAlgorithmECDSA, 256)
+	pkcs11Tool(t, label(t), "--keypairgen", "--key-type", "EC:prime256v1", "--label", "theirs", "--id", "0102")
+	for _, name := range []string{"k", "theirs"} {
+		private, public, _ := halves(t, h, name)
+		require.NoError(t, h.Destroy(t.Context(), private))
+		_, err := h.Object(t.Context(), uid(name))
+		require.ErrorIs(t, err, kmip.ErrNotFound)
+		_, err = h.Value(t.Context(), public)
+		require.NoError(t, err)
+		require.NoError(t, h.Destroy(t.Context(), public))
+		_, err = h.Object(t.Context(), uid(name+"_pk"))
+		require.ErrorIs(t, err, kmip.ErrNotFound)
+	}
+}
+
+// Keys of other tools are found by their label, and are active with what their flags allow.
+func TestKeysOfOthers(t *testing.T) {
+	h := open(t)
+	pkcs11Tool(t, label(t), "--keypairgen", "--key-type", "rsa:2048", "--label", "pair", "--id", "0102")
+	pkcs11Tool(t, label(t), "--keygen", "--key-type", "AES:32", "--label", "their::key", "--sensitive")
+	private, public, _ := halves(t, h, "pair")
+	require.Equal(t, kmip.StateActive, private.State(time.Now()))
+	require.NotZero(t, private.Attributes.UsageMask()&kmip.CryptographicUsageMaskSign)
+	sealed, err := public.Key.Encrypt(t.Context(), &kmip.EncryptRequest{Data: []byte("text")})
+	require.NoError(t, err)
+	opened, err := private.Key.Decrypt(t.Context(), &kmip.DecryptRequest{Data: sealed.Data})
+	require.NoError(t, err)
+	require.Equal(t, "text", string(opened.Data))
+	require.NoError(t, encrypts(t.Context(), h, "their::key"))
+
+	found, err := h.Locate(t.Context(), &kmip.Search{Identity: "ops"})
+	require.NoError(t, err)
+	var names []string
+	for _, l := range found {
+		names = append(names, l.UniqueIdentifier)
+		require.True(t, l.InitialDate.IsZero())
+	}
+	require.ElementsMatch(t, []string{uid("pair"), uid("pair_pk"), uid("their::key")}, names)
+
+	// Their metadata is kept as any other's.
+	changed := private.Clone()
+	changed.Attributes = changed.Attributes.With(ttlv.TagState, kmip.StateDeactivated)
+	require.NoError(t, h.Update(t.Context(), changed))
+	private, err = h.Object(t.Context(), uid("pair"))
+	require.NoError(t, err)
+	require.Equal(t, kmip.StateDeactivated, private.State(time.Now()))
+}
+
+func TestDuplicatesAreRefused(t *testing.T) {
+	h := open(t)
+	for range 2 {
+		pkcs11Tool(t, label(t), "--keygen", "--key-type", "AES:32", "--label", "twice")
+	}
+	_, err := h.Object(t.Context(), uid("twice"))
+	require.ErrorContains(t, err, `"hsm::4::twice" names 2 objects in the token`)
+	require.ErrorContains(t, h.Destroy(t.Context(), aesObject("twice", 256)), "names 2 objects")
+	require.ErrorIs(t, h.Generate(t.Context(), aesObject("twice", 256)), kmip.ErrExists)
+}
+
+// What another process does to a token is seen: at once where the token refuses the handle, else within a second.
+func TestOtherProcess(t *testing.T) {
+	h := open(t)
+	o := aesKeyOf(t, h, "k")
+	pkcs11Tool(t, label(t), "--delete-object", "--type", "secrkey", "--label", "k")
+	_, err := o.Key.Encrypt(t.Context(), &kmip.EncryptRequest{Data: []byte("text")})
+	require.ErrorIs(t, err, kmip.ErrNotFound)
+	_, err = h.Object(t.Context(), uid("k"))
+	require.ErrorIs(t, err, kmip.ErrNotFound)
+
+	pkcs11Tool(t, label(t), "--keygen", "--key-type", "AES:32", "--label", "k")
+	require.NoError(t, encrypts(t.Context(), h, "k"))
+	remembered := h.slots[4].conn.Load().remembered("k")
+	require.NotNil(t, remembered)
+	pkcs11Tool(t, label(t), "--delete-object", "--type", "secrkey", "--label", "k")
+	remembered.seen.Store(0) // a second later
+	_, err = h.Object(t.Context(), uid("k"))
+	require.ErrorIs(t, err, kmip.ErrNotFound)
+}
+
+// A record that cannot be kept leaves no key behind, and no grant waits for the next key of a name.
+func TestGenerateIsCompleteOrNot(t *testing.T) {
+	h := open(t)
+	records := h.records.(*memory)
+	records.fail = errors.New("the disk is full")
+	require.ErrorContains(t, h.Generate(t.Context(), aesObject("k", 256)), "the disk is full")
+	_, err := h.Object(t.Context(), uid("k"))
+	require.ErrorIs(t, err, kmip.ErrNotFound)
+
+	records.fail = nil
+	stale := &kmip.Record{Grants: []kmip.Grant{{Grantee: "eve", Operation: kmip.OperationDecrypt}}}
+	require.NoError(t, records.PutRecord(t.Context(), uid("k"), stale))
+	require.Empty(t, aesKeyOf(t, h, "k").Grants)
+	require.ErrorIs(t, h.Generate(t.Context(), aesObject("k", 256)), kmip.ErrExists)
+	o, err := h.Object(t.Context(), uid("k"))
+	require.NoError(t, err)
+	require.EqualValues(t, 1, o.Revision, "a refused request does not touch the record")
+}
+
+func TestGenerateRefuses(t *testing.T) {
+	h := open(t)
+	for _, o := range []*kmip.Object{
+		aesObject("k", 512),
+		{UniqueIdentifier: uid("k"), Attributes: kmip.Attributes{{Tag: ttlv.TagObjectType, Value: kmip.ObjectTypeSymmetricKey}, {Tag: ttlv.TagCryptographicAlgorithm, Value: kmip.CryptographicAlgorithmRC4}}},
+		{UniqueIdentifier: kmip.HSMIdentifier(9, "k"), Attributes: aesObject("k", 256).Attributes},
+		{UniqueIdentifier: "database", Attributes: aesObject("k", 256).Attributes},
+	} {
+		require.Equal(t, kmip.ResultReasonInvalidField, kmip.ReasonOf(h.Generate(t.Context(), o)))
+	}
+	err := h.GeneratePair(t.Context(), &kmip.Object{UniqueIdentifier: uid("a")}, &kmip.Object{UniqueIdentifier: uid("b")})
+	require.ErrorContains(t, err, `the public half of "hsm::4::a" in a token is "hsm::4::a_pk"`)
+}
+
+func TestNameOf(t *testing.T) {
+	for _, c := range []struct {
+		class           uint
+		label, id, want string
+	}{
+		{pkcs11.CKO_SECRET_KEY, "k", "x", "k"}, {pkcs11.CKO_SECRET_KEY, "", "x", "x"}, {pkcs11.CKO_SECRET_KEY, "", "\xff", ""},
+		{pkcs11.CKO_PRIVATE_KEY, "k", "k", "k"}, {pkcs11.CKO_PUBLIC_KEY, "k", "k", "k_pk"}, {pkcs11.CKO_PUBLIC_KEY, "k_pk", "k", "k_pk"},
+		{pkcs11.CKO_SECRET_KEY, "k_pk", "", "k_pk"}, {pkcs11.CKO_PUBLIC_KEY, "", "", ""},
+	} {
+		require.Equal(t, c.want, nameOf(c.class, c.label, c.id))
+	}
+}
+
+// The self-test tells what SoftHSM does from what it lists.
+func TestProofOfSoftHSM(t *testing.T) {
+	h := open(t)
+	p := h.slots[4].conn.Load().proof
+	for row := range ciphers {
+		require.NotZero(t, p.ciphers[row], "%v", ciphers[row].mode)
+	}
+	require.True(t, p.rawRSA && p.pkcs1 && p.signPKCS1 && p.signPSS && p.signECDSA)
+	require.True(t, p.oaep[3], "OAEP with SHA-1")
+	if out, err := exec.Command("softhsm2-util", "--version").Output(); err == nil && strings.TrimSpace(string(out)) == "2.6.1" {
+		require.False(t, p.oaep[0], "2.6.1 refuses OAEP with SHA-256, though it lists the mechanism")
+		require.False(t, p.anyLength, "2.6.1 corrupts keys of 20 bytes")
+	}
+	require.Contains(t, h.Status(t.Context())[0].Mechanisms, "AES GCM")
+}
+
+func TestOpenRefuses(t *testing.T) {
+	for want, m := range map[string]Module{
+		"not an absolute path":                 {Library: "libsofthsm2.so"},
+		"no such file":                         {Library: "/nowhere/libpkcs11.so"},
+		`"process" is not available yet`:       {Library: "/l.so", Isolation: "process"},
+		`"thread" is none of`:                  {Library: "/l.so", Isolation: "thread"},
+		"slot 4: no PIN":                       {Library: "/l.so", Slots: []Slot{{Number: 4}}},
+		"slot 4: given twice":                  {Library: "/l.so", Slots: []Slot{{Number: 4, PIN: pin("")}, {Number: 4, PIN: pin("")}}},
+		"it has no C_GetFunctionList":          {Library: cLibrary(t)},
+		"invalid ELF header":                   {Library: textFile(t)},
+		"the most sessions and the wait are n": {Library: "/l.so", Slots: []Slot{{Number: 4, PIN: pin(""), Wait: -1}}},
+	} {
+		_, err := Open(t.Context(), []Module{m}, &memory{}, nil)
+		require.ErrorContains(t, err, want)
+	}
+	conflicting := []Module{{Library: "/a", Env: map[string]string{"A": "1"}}, {Library: "/b", Env: map[string]string{"A": "2"}}}
+	_, err := Open(t.Context(), conflicting, &memory{}, nil)
+	require.ErrorContains(t, err, "env: A has another value for another module")
+}
+
+// cLibrary is a library that is no module.
+func cLibrary(t *testing.T) string {
+	found, err := filepath.Glob("/lib/*-linux-gnu/libm.so.6")
+	if err != nil || len(found) == 0 {
+		t.Skip("no libm to load")
+	}
+	return found[0]
+}
+
+func textFile(t *testing.T) string {
+	path := filepath.Join(t.TempDir(), "lib.so")
+	require.NoError(t, os.WriteFile(path, []byte("this is text, long enough to have room for the header of an ELF file, and it is none of that"), 0o600))
+	return path
+}
+
+func TestSelectors(t *testing.T) {
+	newToken(t, "one")
+	newToken(t, "two")
+	probe := openSlots(t, Slot{Number: 4, TokenLabel: "one", PIN: pin(testPIN)})
+	serial, id := probe.Status(t.Context())[0].Serial, probe.slots[4].conn.Load().id
+	wrong := id + 1
+	for name, c := range map[string]struct {
+		slot Slot
+		want string
+	}{
+		"label and serial": {Slot{TokenLabel: "one", TokenSerial: serial}, ""},
+		"slot ID":          {Slot{SlotID: &id}, ""},
+		"contradiction":    {Slot{TokenLabel: "two", TokenSerial: serial}, "no token with label"},
+		"wrong slot ID":    {Slot{TokenLabel: "one", SlotID: &wrong}, "slot ID"},
+		"number as ID":     {Slot{Number: uint32(id)}, ""},
+		"number, no token": {Slot{Number: 12}, "no token with slot ID 12"},
+	} {
+		c.slot.PIN = pin(testPIN)
+		h := openSlots(t, c.slot)
+		s := h.Status(t.Context())[0]
+		require.Equal(t, c.want == "", s.Healthy, "%s: %s", name, s.Error)
+		require.Contains(t, s.Error, c.want)
+		if s.Healthy {
+			require.Equal(t, "one", s.Label)
+		}
+	}
+	h := openSlots(t, Slot{Number: 4, TokenLabel: "one", PIN: pin(testPIN)})
+	_, err := h.Object(t.Context(), kmip.HSMIdentifier(uint32(id), "k"))
+	require.ErrorContains(t, err, "but no PIN for it")
+}
+
+// A client that sends bad data for ever costs no memory, and does not make the token reconnect.
+func TestDecryptBoundedMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("200,000 decryptions")
+	}
+	h := open(t)
+	o := aesKeyOf(t, h, "k")
+	generation, conn := h.modules[0].generation.Load(), h.slots[4].conn.Load()
+	bad := &kmip.DecryptRequest{Data: make([]byte, 4096), IVCounterNonce: make([]byte, 12), AuthenticatedEncryptionTag: make([]byte, 16)}
+	fail := func(n int) {
+		for range n {
+			if _, err := o.Key.Decrypt(t.Context(), bad); err == nil || err.Error() != "decryption failed" {
+				t.Fatalf("decrypting: %v", err)
+			}
+		}
+	}
+	fail(5_000)
+	runtime.GC()
+	before := resident(t)
+	fail(195_000)
+	runtime.GC()
+	require.Less(t, resident(t)-before, int64(20<<20), "195,000 leaks of 4 KiB would be 800 MB")
+	require.Equal(t, generation, h.modules[0].generation.Load())
+	require.Same(t, conn, h.slots[4].conn.Load())
+}
+
+// resident is the process's memory in bytes.
+func resident(t *testing.T) int64 {
+	t.Helper()
+	text, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		t.Skip("no /proc")
+	}
+	pages, err := strconv.ParseInt(strings.Fields(string(text))[1], 10, 64)
+	require.NoError(t, err)
+	return pages * int64(os.Getpagesize())
+}
