@@ -2,7 +2,7 @@
 # make run     a server with a SoftHSM token of its own in .strongroom/, from nothing, in the foreground
 # make test    all tests, with the race detector
 # make demo    a session with the built programs, start to end
-# make bench   the built server under load
+# make bench   the built server under load, beside its floors
 # make fuzz    every fuzz target for FUZZTIME
 # make lint    formatting, vet, staticcheck, and the rules between the packages
 # make clean   remove bin/ (and nothing that holds a key)
@@ -13,6 +13,7 @@ SHELL := /bin/bash
 GO       ?= go
 FUZZTIME ?= 30s
 TESTFLAGS ?=
+BENCHFLAGS ?=
 LISTEN   ?= 127.0.0.1:5696
 HOME_DIR := .strongroom
 
@@ -43,8 +44,7 @@ demo:
 
 bench:
 	@tests/install.sh go gcc softhsm2
-	@$(MAKE) --no-print-directory build
-	$(GO) run ./tests/bench
+	$(GO) run ./tests/bench $(BENCHFLAGS)
 
 fuzz:
 	@tests/install.sh go gcc softhsm2

@@ -1,0 +1,276 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"strongroom/kmip"
+)
+
+// A bench is what the measurements of a run share.
+type bench struct {
+	*options
+	site   *site
+	echo   *echoProcess
+	token  *tokenFloor
+	keys   *keys
+	tls    *tls.Config
+	memory string // a folder
+	idle   *row   // looked at before the first request
+	report report
+	failed int
+}
+
+func newBench(ctx context.Context, o *options, s *site, echo *echoProcess, memory string) (*bench, error) {
+	b := &bench{options: o, site: s, echo: echo, memory: memory, report: report{Time: time.Now(), Seconds: o.duration.Seconds()}}
+	resident, err := s.process().memory("VmRSS")
+	if err != nil {
+		return nil, err
+	}
+	b.idle = &row{Name: "memory idle", Figure: megabytes(resident), Unit: "MB"}
+	b.idle.judge(figureAtMost(60, "MB"))
+	if b.tls, err = s.tls(); err != nil {
+		return nil, err
+	}
+	c, err := s.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if b.keys, err = makeKeys(ctx, c); err != nil {
+		return nil, fmt.Errorf("making keys: %w", err)
+	}
+	b.token, err = newTokenFloor(ctx, s, b.keys.ciphertext)
+	return b, err
+}
+
+// A trial is one load on the server.
+type trial struct {
+	name        string
+	connections int
+	depth       int
+	exchange    func(context.Context) (*exchange, error)
+	floor       func(context.Context, *trial, *exchange) (float64, error)
+	floorName   string
+	targets     []target
+}
+
+// shapes are the loads that each operation gets.
+var shapes = []struct {
+	name               string
+	connections, depth int
+}{
+	{"1", 1, 1}, {"8", 8, 1}, {"32", 32, 1}, {"8x16", 8, 16},
+}
+
+// trials lists the loads.
+func (b *bench) trials() []trial {
+	var all []trial
+	for _, op := range []struct {
+		name     string
+		exchange func(context.Context) (*exchange, error)
+		token    string // operation of the token's floor
+		label    string
+		targets  map[string][]target // by shape
+	}{
+		{"encrypt-db", b.encryptDatabase, "", "", map[string][]target{"8": {ratioAtLeast(0.7)}}},
+		{"get-db", b.keys.get, "", "", nil},
+		{"encrypt-hsm", b.encryptToken, "gcm", aesLabel, map[string][]target{"8": {ratioAtLeast(0.6)}, "32": {ratioAtLeast(0.6)}}},
+		{"decrypt-hsm-rsa", b.keys.decrypt, "decrypt", rsaLabel, map[string][]target{"8": {ratioAtLeast(0.9)}, "32": {ratioAtLeast(0.9)}}},
+	} {
+		for _, shape := range shapes {
+			t := trial{op.name + " " + shape.name, shape.connections, shape.depth, op.exchange, b.echoes, "echo", op.targets[shape.name]}
+			if op.token != "" {
+				t.floorName, t.floor = "token", b.tokens(op.token, op.label)
+			}
+			all = append(all, t)
+		}
+	}
+	return append(all,
+		trial{"sign-hsm-rsa 8", 8, 1, b.keys.sign, b.tokens("sign", rsaLabel), "token", []target{ratioAtLeast(0.9)}},
+		trial{"encrypt-db 8 batch-100", 8, 1, b.batch, b.echoes, "echo", []target{figureAtLeast(500_000, "op/s")}},
+		trial{"create-db 32", 32, 1, b.keys.create, nil, "", []target{figureAtLeast(3_500, "op/s")}},
+	)
+}
+
+func (b *bench) encryptDatabase(ctx context.Context) (*exchange, error) {
+	return b.keys.encrypt(ctx, b.keys.database, 1)
+}
+
+func (b *bench) encryptToken(ctx context.Context) (*exchange, error) {
+	return b.keys.encrypt(ctx, b.keys.aes, 1)
+}
+
+func (b *bench) batch(ctx context.Context) (*exchange, error) {
+	return b.keys.encrypt(ctx, b.keys.database, 100)
+}
+
+// all makes every measurement that is asked for, and prints it at once.
+func (b *bench) all(ctx context.Context) error {
+	b.report.Machine.print(os.Stdout)
+	head(os.Stdout)
+	if b.only.MatchString(b.idle.Name) {
+		b.add(b.idle)
+	}
+	for _, t := range b.trials() {
+		if err := b.one(ctx, t.name, func() (*row, error) { return b.try(ctx, &t) }); err != nil {
+			return err
+		}
+	}
+	if err := b.files(ctx); err != nil {
+		return err
+	}
+	if err := b.one(ctx, "decode-encrypt", b.decoding); err != nil {
+		return err
+	}
+	return b.end(ctx)
+}
+
+// one makes a measurement. One that does not succeed is told of, and the others go on.
+func (b *bench) one(ctx context.Context, name string, measure func() (*row, error)) error {
+	if !b.only.MatchString(name) {
+		return nil
+	}
+	r, err := measure()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err != nil {
+		b.failed++
+		fmt.Printf("%s: %v\n", name, err)
+		r = &row{Error: err.Error()}
+		b.report.Rows = append(b.report.Rows, r)
+	} else {
+		r.Name = name
+		b.add(r)
+	}
+	r.Name = name
+	return nil
+}
+
+// add takes a row and prints it.
+func (b *bench) add(r *row) {
+	b.report.Rows = append(b.report.Rows, r)
+	r.print(os.Stdout)
+}
+
+// try puts a load on the server, with the floor before and behind.
+func (b *bench) try(ctx context.Context, t *trial) (*row, error) {
+	x, err := t.exchange(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r := &row{FloorName: t.floorName}
+	if err := b.floor(ctx, t, x, r); err != nil {
+		return nil, err
+	}
+	o, err := b.load(t, x).run(ctx)
+	if err != nil {
+		return nil, err
+	}
+	resident, err := b.site.process().memory("VmRSS")
+	if err != nil {
+		return nil, err
+	}
+	r.Memory = megabytes(resident)
+	if err := b.floor(ctx, t, x, r); err != nil {
+		return nil, err
+	}
+	r.measured(o)
+	r.judge(t.targets...)
+	return r, nil
+}
+
+// load is a trial's load on the server.
+func (b *bench) load(t *trial, x *exchange) *load {
+	return &load{
+		address: b.site.address, tls: b.tls, exchange: x, connections: t.connections, depth: t.depth,
+		warmUp: b.warmUp, duration: b.duration, process: b.site.process(),
+	}
+}
+
+// floor measures a trial's floor, where it has one.
+func (b *bench) floor(ctx context.Context, t *trial, x *exchange, r *row) error {
+	if t.floor == nil {
+		return nil
+	}
+	f, err := t.floor(ctx, t, x)
+	r.Floors = append(r.Floors, f)
+	return err
+}
+
+// echoes is the floor of the echo: the trial's own load, on it.
+func (b *bench) echoes(ctx context.Context, t *trial, x *exchange) (float64, error) {
+	l := b.load(t, x)
+	l.address, l.prime, l.process = b.echo.address, true, process{}
+	l.warmUp, l.duration = b.warmUp/2, b.duration/4
+	o, err := l.run(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("the echo: %w", err)
+	}
+	return o.rate(), nil
+}
+
+// tokens is the floor of the token: a thread for each connection.
+func (b *bench) tokens(operation, label string) func(context.Context, *trial, *exchange) (float64, error) {
+	return func(ctx context.Context, t *trial, _ *exchange) (float64, error) {
+		return b.token.run(ctx, operation, label, t.connections, b.warmUp/2, b.duration/4)
+	}
+}
+
+// files encrypts and decrypts a file.
+func (b *bench) files(ctx context.Context) error {
+	const encrypt, decrypt = "file-encrypt", "file-decrypt"
+	if !b.only.MatchString(encrypt) && !b.only.MatchString(decrypt) {
+		return nil
+	}
+	f, err := newBulk(b.site, b.memory, string(b.keys.database))
+	if err != nil {
+		return err
+	}
+	err = b.one(ctx, encrypt, func() (*row, error) { return f.measure(ctx, "encrypt") })
+	if err == nil {
+		err = b.one(ctx, decrypt, func() (*row, error) { return f.measure(ctx, "decrypt") })
+	}
+	return errors.Join(err, f.remove())
+}
+
+// decoding measures how long a request takes to decode.
+func (b *bench) decoding() (*row, error) {
+	request, err := message(kmip.OperationEncrypt, b.keys.encryptRequest(b.keys.database), 1)
+	if err != nil {
+		return nil, err
+	}
+	r, err := measureDecode(request)
+	if err == nil {
+		r.judge(figureAtMost(1000, "ns"))
+	}
+	return r, err
+}
+
+// end sums up.
+func (b *bench) end(ctx context.Context) error {
+	missed, all := b.report.missed()
+	fmt.Printf("\n%d of %d targets met", all-missed, all)
+	if b.failed > 0 {
+		fmt.Printf(", %d measurements without a figure", b.failed)
+	}
+	fmt.Printf("; in full in %s\n", b.json)
+	if err := b.report.write(b.json); err != nil {
+		return err
+	}
+	if b.hold > 0 {
+		fmt.Fprintf(os.Stderr, "the server goes on for %v: process %d, %s, %s\n", b.hold, b.site.process().pid, b.site.address, b.site.dir)
+		select {
+		case <-ctx.Done():
+		case <-time.After(b.hold):
+		}
+	}
+	if b.failed > 0 {
+		return fmt.Errorf("%d measurements without a figure", b.failed)
+	}
+	return nil
+}

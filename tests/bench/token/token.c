@@ -1,0 +1,187 @@
+/*
+ * The second floor: a token driven directly through PKCS#11, with nothing around it. Each thread has a session of its own,
+ * the handle of the key is looked up once, and an operation is C_xxxInit and one call with a buffer of its own.
+ *
+ *     token MODULE TOKEN-LABEL KEY-LABEL gcm|decrypt|sign THREADS WARM-UP-SECONDS SECONDS
+ *
+ * The first line of standard input is the PIN, the second the ciphertext of decrypt in hexadecimal. Prints the number of
+ * operations and the seconds they took.
+ *
+ * The shapes and numbers are those of PKCS#11 2.40; unsigned long is CK_ULONG.
+ */
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+typedef unsigned long number;
+typedef unsigned char byte;
+
+typedef struct { number type; void *value; number size; } attribute;
+typedef struct { number type; void *parameter; number size; } mechanism;
+typedef struct { byte *iv; number iv_len, iv_bits; byte *aad; number aad_len, tag_bits; } gcm_params;
+typedef struct { void *create, *destroy, *lock, *unlock; number flags; void *reserved; } initialize_args;
+typedef number (*function)();
+
+/* Places in CK_FUNCTION_LIST, behind the version. */
+enum {
+	INITIALIZE = 0, FINALIZE = 1, GET_SLOT_LIST = 4, GET_TOKEN_INFO = 6, OPEN_SESSION = 12, LOGIN = 18, FIND_INIT = 26,
+	FIND = 27, FIND_FINAL = 28, ENCRYPT_INIT = 29, ENCRYPT = 30, DECRYPT_INIT = 33, DECRYPT = 34, SIGN_INIT = 42, SIGN = 43,
+};
+enum {
+	CKF_OS_LOCKING_OK = 2, CKF_SERIAL_SESSION_RW = 6, CKU_USER = 1, CKA_CLASS = 0, CKA_LABEL = 3, CKO_PRIVATE_KEY = 3,
+	CKO_SECRET_KEY = 4, CKM_RSA_X_509 = 3, CKM_SHA256_RSA_PKCS = 0x40, CKM_AES_GCM = 0x1087,
+};
+
+static struct { byte version[2]; function f[68]; } *module;
+static number slot, key;
+static const char *operation;
+static byte ciphertext[1024];
+static number ciphertext_len;
+static double from, until; /* on the monotonic clock */
+static atomic_ulong done;
+
+static void die(const char *what, number rv) {
+	fprintf(stderr, "token: %s: 0x%lX\n", what, rv);
+	exit(1);
+}
+
+static void check(const char *what, number rv) {
+	if (rv) die(what, rv);
+}
+
+static double now(void) {
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec + t.tv_nsec / 1e9;
+}
+
+static number open_session(void) {
+	number s;
+	check("C_OpenSession", module->f[OPEN_SESSION](slot, (number)CKF_SERIAL_SESSION_RW, NULL, NULL, &s));
+	return s;
+}
+
+/* find_slot finds the token by its label, which is padded with blanks. */
+static void find_slot(const char *label) {
+	number slots[64], n = 64;
+	byte info[512], want[32];
+	memset(want, ' ', sizeof want);
+	memcpy(want, label, strlen(label) < 32 ? strlen(label) : 32);
+	check("C_GetSlotList", module->f[GET_SLOT_LIST]((byte)1, slots, &n));
+	for (number i = 0; i < n; i++) {
+		check("C_GetTokenInfo", module->f[GET_TOKEN_INFO](slots[i], info));
+		if (memcmp(info, want, 32) == 0) {
+			slot = slots[i];
+			return;
+		}
+	}
+	die("no token of that label", 0);
+}
+
+/* find_key finds the one key of a class and label. */
+static void find_key(number session, char *label, number class) {
+	attribute t[] = {{CKA_CLASS, &class, sizeof class}, {CKA_LABEL, label, strlen(label)}};
+	number found[2], n = 0;
+	check("C_FindObjectsInit", module->f[FIND_INIT](session, t, (number)2));
+	check("C_FindObjects", module->f[FIND](session, found, (number)2, &n));
+	check("C_FindObjectsFinal", module->f[FIND_FINAL](session));
+	if (n != 1) die("keys of that label, must be one", n);
+	key = found[0];
+}
+
+static void gcm(number session, number count) {
+	byte iv[12] = {0}, data[64] = {0}, out[128];
+	number n = sizeof out;
+	memcpy(iv, &count, sizeof count);
+	memcpy(iv + 8, &session, 4);
+	gcm_params p = {iv, 12, 96, NULL, 0, 128};
+	mechanism m = {CKM_AES_GCM, &p, sizeof p};
+	check("C_EncryptInit", module->f[ENCRYPT_INIT](session, &m, key));
+	check("C_Encrypt", module->f[ENCRYPT](session, data, (number)sizeof data, out, &n));
+	if (n != sizeof data + 16) die("bytes from C_Encrypt", n);
+}
+
+/* decrypt is what a token that has no OAEP with SHA-256 does for it: the unpadding is its user's. */
+static void decrypt(number session, number count) {
+	byte out[1024];
+	number n = sizeof out;
+	mechanism m = {CKM_RSA_X_509, NULL, 0};
+	check("C_DecryptInit", module->f[DECRYPT_INIT](session, &m, key));
+	check("C_Decrypt", module->f[DECRYPT](session, ciphertext, ciphertext_len, out, &n));
+	if (n != ciphertext_len) die("bytes from C_Decrypt", n);
+	(void)count;
+}
+
+static void sign(number session, number count) {
+	byte data[64] = {0}, out[1024];
+	number n = sizeof out;
+	mechanism m = {CKM_SHA256_RSA_PKCS, NULL, 0};
+	check("C_SignInit", module->f[SIGN_INIT](session, &m, key));
+	check("C_Sign", module->f[SIGN](session, data, (number)sizeof data, out, &n));
+	if (n < 256) die("bytes from C_Sign", n);
+	(void)count;
+}
+
+static void *run(void *arg) {
+	number session = *(number *)arg, counted = 0;
+	void (*act)(number, number) = *operation == 'g' ? gcm : *operation == 'd' ? decrypt : sign;
+	for (number i = 0;; i++) {
+		act(session, i);
+		double t = now();
+		if (t >= until) break;
+		if (t >= from) counted++;
+	}
+	atomic_fetch_add(&done, counted);
+	return NULL;
+}
+
+/* read_secrets reads the PIN and the ciphertext. */
+static void read_secrets(char *pin, int size) {
+	char hex[2 * sizeof ciphertext + 2] = "";
+	if (!fgets(pin, size, stdin)) die("no PIN on standard input", 0);
+	pin[strcspn(pin, "\n")] = 0;
+	if (!fgets(hex, sizeof hex, stdin)) return;
+	for (char *c = hex; sscanf(c, "%2hhx", &ciphertext[ciphertext_len]) == 1; c += 2) ciphertext_len++;
+}
+
+int main(int argc, char **argv) {
+	char pin[256];
+	if (argc != 8) die("arguments", argc);
+	operation = argv[4];
+	read_secrets(pin, sizeof pin);
+
+	void *dl = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
+	if (!dl) {
+		fprintf(stderr, "token: %s\n", dlerror());
+		return 1;
+	}
+	function list;
+	*(void **)&list = dlsym(dl, "C_GetFunctionList");
+	if (!list) die("no C_GetFunctionList", 0);
+	check("C_GetFunctionList", list(&module));
+	initialize_args args = {.flags = CKF_OS_LOCKING_OK};
+	check("C_Initialize", module->f[INITIALIZE](&args));
+	find_slot(argv[2]);
+	number anchor = open_session();
+	check("C_Login", module->f[LOGIN](anchor, (number)CKU_USER, pin, (number)strlen(pin)));
+	find_key(anchor, argv[3], *operation == 'g' ? CKO_SECRET_KEY : CKO_PRIVATE_KEY);
+
+	int threads = atoi(argv[5]);
+	if (threads < 1 || threads > 256) die("threads", threads);
+	pthread_t thread[256];
+	number session[256];
+	from = now() + atof(argv[6]);
+	until = from + atof(argv[7]);
+	for (int i = 0; i < threads; i++) {
+		session[i] = open_session();
+		if (pthread_create(&thread[i], NULL, run, &session[i])) die("pthread_create", 0);
+	}
+	for (int i = 0; i < threads; i++) pthread_join(thread[i], NULL);
+	printf("%lu %s\n", (unsigned long)done, argv[7]);
+	check("C_Finalize", module->f[FINALIZE](NULL));
+	return 0;
+}
