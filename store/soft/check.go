@@ -12,25 +12,50 @@ import (
 // Format Type says, and that a key is of the algorithm and the length that its Key Block says. Material of an algorithm that
 // is not known here is taken as it is. A wrapped object is not looked into.
 func Check(t kmip.ObjectType, v *kmip.Value) error {
-	c, err := parse(v)
-	if err != nil {
-		return err
-	}
-	if c.object != t {
-		return kmip.Errorf(kmip.ResultReasonInvalidObjectType, "the object is a %v, the request says %v", c.object, t)
-	}
-	return nil
+	_, err := check(t, v, nil)
+	return err
 }
 
-// Attributes derives what an object says of itself: Cryptographic Algorithm and Length, Cryptographic Domain Parameters of a
-// key on a curve, Key Format Type; Certificate Type and Length and the X.509 names of a certificate; the Digest. The value
-// counts over what a client says: where both are given they must agree, which is for the caller to see to.
-func Attributes(v *kmip.Value) (kmip.Attributes, error) {
-	c, err := parse(v)
+func check(t kmip.ObjectType, v *kmip.Value, a kmip.Attributes) (*contents, error) {
+	c, err := parse(v, a)
 	if err != nil {
 		return nil, err
 	}
-	var a kmip.Attributes
+	if c.object != t {
+		return nil, kmip.Errorf(kmip.ResultReasonInvalidObjectType, "the object is a %v, the request says %v", c.object, t)
+	}
+	return c, nil
+}
+
+// Complete is Check with the attributes that a client sends along: they may say what the Key Block leaves out, and must not
+// contradict the object. The answer is a with what the object says of itself, as Attributes derives it.
+func Complete(t kmip.ObjectType, v *kmip.Value, a kmip.Attributes) (kmip.Attributes, error) {
+	c, err := check(t, v, a)
+	if err != nil {
+		return nil, err
+	}
+	curve, _ := kmip.Get[kmip.CryptographicDomainParameters](a, ttlv.TagCryptographicDomainParameters)
+	if c.curve != 0 && curve.RecommendedCurve != 0 && c.curve != curve.RecommendedCurve {
+		return nil, invalid("the attributes say the curve %v, the key is on %v", curve.RecommendedCurve, c.curve)
+	}
+	for _, x := range c.attributes(v) {
+		a = a.With(x.Tag, x.Value)
+	}
+	return a, nil
+}
+
+// Attributes derives what an object says of itself: Cryptographic Algorithm and Length, Cryptographic Domain Parameters of a
+// key on a curve, Key Format Type; Certificate Type and Length and the X.509 names of a certificate; the Digest.
+func Attributes(v *kmip.Value) (kmip.Attributes, error) {
+	c, err := parse(v, nil)
+	if err != nil {
+		return nil, err
+	}
+	return c.attributes(v), nil
+}
+
+// attributes lists what was found, each attribute once.
+func (c *contents) attributes(v *kmip.Value) (a kmip.Attributes) {
 	if c.algorithm != 0 {
 		a = a.Plus(ttlv.TagCryptographicAlgorithm, c.algorithm)
 	}
@@ -52,7 +77,7 @@ func Attributes(v *kmip.Value) (kmip.Attributes, error) {
 	if d, ok := c.digest(v); ok {
 		a = a.Plus(ttlv.TagDigest, d)
 	}
-	return a, nil
+	return a
 }
 
 // certificateAttributes adds those of a certificate. KMIP 2.1 §4.7, §4.8, §4.61 to §4.63.

@@ -13,22 +13,23 @@ import (
 //
 // The transparent EC formats have two more names in KMIP 1.x, for ECDSA and for ECDH.
 func Convert(v *kmip.Value, want kmip.KeyFormatType) (*kmip.Value, error) {
-	c, err := parse(v)
+	block := v.KeyBlock()
+	switch {
+	case want == 0, block != nil && block.KeyFormatType == want, v.Certificate != nil && want == kmip.KeyFormatTypeX509:
+		return v, nil
+	case block == nil || block.KeyWrappingData != nil:
+		return nil, errFormat
+	}
+	c, err := parse(v, nil)
 	if err != nil {
 		return nil, err
-	}
-	switch {
-	case want == 0, c.block != nil && c.block.KeyFormatType == want, c.cert != nil && want == kmip.KeyFormatTypeX509:
-		return v, nil
-	case c.block == nil || c.block.KeyWrappingData != nil:
-		return nil, errFormat
 	}
 	kv, err := c.as(want)
 	if err != nil {
 		return nil, err
 	}
 	kv.Attributes = c.block.KeyValue.Attributes
-	b := *c.block
+	b := *block
 	b.KeyFormatType, b.KeyCompressionType, b.KeyValue = want, 0, kv
 	b.CryptographicAlgorithm, b.CryptographicLength = c.algorithm, c.length
 	return withBlock(v, b), nil

@@ -13,11 +13,11 @@ import (
 // An object that is no key, or a key of an algorithm that is kept but not computed with, opens as one that can do nothing.
 // A certificate does what its public key does.
 func Open(v *kmip.Value, a kmip.Attributes) (kmip.Opened, error) {
-	c, err := parse(v)
+	c, err := parse(v, a)
 	if err != nil {
 		return nil, err
 	}
-	b := newBase(either(c.algorithm, a.Algorithm()), a)
+	b := newBase(c.algorithm, a)
 	if c.object == kmip.ObjectTypeSymmetricKey && c.block.KeyWrappingData == nil {
 		return openSymmetric(b, c)
 	}

@@ -115,8 +115,9 @@ func (c *replay) perform(payload any, want *kmip.ResponseBatchItem, version ttlv
 		c.keep(v, r.Attributes, text)
 		return
 	case *kmip.RegisterRequest:
-		require.NoError(t, Check(r.ObjectType, &r.Value))
-		c.keep(&r.Value, r.Attributes, text)
+		a, err := Complete(r.ObjectType, &r.Value, r.Attributes)
+		require.NoError(t, err)
+		c.keep(&r.Value, a, text)
 		return
 	case *kmip.EncryptRequest:
 		got, err = c.keys[string(r.UniqueIdentifier)].Encrypt(ctx, r)

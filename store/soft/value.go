@@ -23,40 +23,14 @@ type contents struct {
 	curve     kmip.RecommendedCurve       // 0 without one
 }
 
-// typeOf is the type of the object that v holds and, where it has one, its key block.
-func typeOf(v *kmip.Value) (kmip.ObjectType, *kmip.KeyBlock) {
-	switch {
-	case v.SymmetricKey != nil:
-		return kmip.ObjectTypeSymmetricKey, &v.SymmetricKey.KeyBlock
-	case v.PrivateKey != nil:
-		return kmip.ObjectTypePrivateKey, &v.PrivateKey.KeyBlock
-	case v.PublicKey != nil:
-		return kmip.ObjectTypePublicKey, &v.PublicKey.KeyBlock
-	case v.SecretData != nil:
-		return kmip.ObjectTypeSecretData, &v.SecretData.KeyBlock
-	case v.SplitKey != nil:
-		return kmip.ObjectTypeSplitKey, &v.SplitKey.KeyBlock
-	case v.PGPKey != nil:
-		return kmip.ObjectTypePGPKey, &v.PGPKey.KeyBlock
-	case v.Certificate != nil:
-		return kmip.ObjectTypeCertificate, nil
-	case v.CertificateRequest != nil:
-		return kmip.ObjectTypeCertificateRequest, nil
-	case v.OpaqueObject != nil:
-		return kmip.ObjectTypeOpaqueObject, nil
-	case v.Template != nil:
-		return kmip.ObjectTypeTemplate, nil
-	}
-	return 0, nil
-}
-
-// parse reads a value as far as this package understands it, and checks what it says of itself.
-func parse(v *kmip.Value) (*contents, error) {
+// parse reads a value as far as this package understands it, and checks what it says of itself. The attributes may say what
+// a key block does not, and must not say anything else.
+func parse(v *kmip.Value, a kmip.Attributes) (*contents, error) {
 	if v == nil {
 		return nil, invalid("there is no object")
 	}
-	c := new(contents)
-	c.object, c.block = typeOf(v)
+	c := &contents{algorithm: a.Algorithm(), length: a.Length()}
+	c.object, c.block = v.ObjectType(), v.KeyBlock()
 	switch c.object {
 	case 0:
 		return nil, invalid("there is no object")
@@ -82,7 +56,9 @@ func some(what string, value []byte) error {
 // parseBlock reads a key block.
 func (c *contents) parseBlock() error {
 	b := c.block
-	c.algorithm, c.length = b.CryptographicAlgorithm, b.CryptographicLength
+	if err := c.states(b.CryptographicAlgorithm, b.CryptographicLength); err != nil {
+		return err
+	}
 	if b.KeyValue == nil {
 		return kmip.Errorf(kmip.ResultReasonKeyValueNotPresent, "the Key Block has no Key Value")
 	}
@@ -107,6 +83,18 @@ func (c *contents) parseBlock() error {
 		return nil // a transparent split key
 	}
 	return some("Key Material", b.KeyValue.Material)
+}
+
+// states takes what the key block says over what the attributes say.
+func (c *contents) states(algorithm kmip.CryptographicAlgorithm, length int32) error {
+	if algorithm != 0 && c.algorithm != 0 && algorithm != c.algorithm && !(ofCurves[algorithm] && ofCurves[c.algorithm]) {
+		return invalid("the attributes say %v, the Key Block %v", c.algorithm, algorithm)
+	}
+	if length != 0 && c.length != 0 && length != c.length {
+		return invalid("the attributes say %d bits, the Key Block %d", c.length, length)
+	}
+	c.algorithm, c.length = either(algorithm, c.algorithm), either(length, c.length)
+	return nil
 }
 
 func either2(a, b []byte) []byte {
@@ -225,7 +213,7 @@ func (c *contents) found(key any) error {
 	default:
 		return invalid("the key is of no supported algorithm")
 	}
-	if c.algorithm != 0 && c.algorithm != algorithm && !(ofCurves[c.algorithm] && (ofCurves[algorithm] || bits == 256 && algorithm == kmip.CryptographicAlgorithmEd25519)) {
+	if c.algorithm != 0 && c.algorithm != algorithm && !(ofCurves[c.algorithm] && ofCurves[algorithm]) {
 		return invalid("the key is of the algorithm %v, the Key Block says %v", algorithm, c.algorithm)
 	}
 	if c.length != 0 && c.length != bits {
@@ -255,11 +243,9 @@ func (c *contents) parseCertificate(v *kmip.Certificate) error {
 		return invalid("the certificate is no X.509 certificate in DER: %v", err)
 	}
 	c.cert = cert
-	if cert.PublicKey == nil {
-		return nil // of an algorithm that is not known here
+	switch cert.PublicKey.(type) {
+	case *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey, *ecdh.PublicKey:
+		return c.found(cert.PublicKey)
 	}
-	if err := c.found(cert.PublicKey); err != nil {
-		c.key = nil
-	}
-	return nil
+	return nil // of an algorithm that is not known here
 }

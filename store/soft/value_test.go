@@ -213,7 +213,7 @@ func TestCheckRefuses(t *testing.T) {
 		"secret, empty":         {SecretData: &kmip.SecretData{SecretDataType: kmip.SecretDataTypePassword, KeyBlock: kmip.KeyBlock{KeyFormatType: kmip.KeyFormatTypeOpaque, KeyValue: &kmip.KeyValue{}}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			object, _ := typeOf(v)
+			object := v.ObjectType()
 			err := Check(object, v)
 			require.Error(t, err)
 			require.NotEqual(t, kmip.ResultReasonGeneralFailure, kmip.ReasonOf(err), "%v", err)
@@ -248,7 +248,7 @@ func TestCheckTakes(t *testing.T) {
 			CryptographicAlgorithm: kmip.CryptographicAlgorithmAES, CryptographicLength: 256, KeyWrappingData: &kmip.KeyWrappingData{WrappingMethod: kmip.WrappingMethodEncrypt}}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			object, _ := typeOf(v)
+			object := v.ObjectType()
 			require.NoError(t, Check(object, v))
 			_, err := Attributes(v)
 			require.NoError(t, err)
@@ -259,6 +259,53 @@ func TestCheckTakes(t *testing.T) {
 				_, err = k.Encrypt(context.Background(), &kmip.EncryptRequest{Data: []byte("x")})
 				require.Equal(t, kmip.ResultReasonOperationNotSupported, kmip.ReasonOf(err))
 			}
+		})
+	}
+}
+
+// What a client says beside the object must not contradict it.
+func TestComplete(t *testing.T) {
+	key := func(bytes int, algorithm kmip.CryptographicAlgorithm) *kmip.Value {
+		v := symmetricValue(algorithm, make([]byte, bytes))
+		v.SymmetricKey.KeyBlock.CryptographicLength = 0
+		return v
+	}
+	ec := newPair(t, describe(kmip.CryptographicAlgorithmEC, 256))
+	const sym = kmip.ObjectTypeSymmetricKey
+	aes := kmip.CryptographicAlgorithmAES
+	for name, v := range map[string]struct {
+		object kmip.ObjectType
+		value  *kmip.Value
+		a      kmip.Attributes
+		ok     bool
+	}{
+		"the block says nothing": {sym, key(16, 0), describe(aes, 128), true},
+		"both say it":            {sym, key(16, aes), describe(aes, 128), true},
+		"31 bytes of AES":        {sym, key(31, 0), describe(aes, 0), false},
+		"another length":         {sym, key(16, 0), describe(aes, 256), false},
+		"another algorithm":      {sym, key(16, aes), describe(kmip.CryptographicAlgorithmDES3, 0), false},
+		"another length than EC": {kmip.ObjectTypePrivateKey, ec.privateValue, describe(kmip.CryptographicAlgorithmEC, 384), false},
+		"another name for EC":    {kmip.ObjectTypePrivateKey, ec.privateValue, describe(kmip.CryptographicAlgorithmECDSA, 256), true},
+		"the curve":              {kmip.ObjectTypePublicKey, ec.publicValue, onCurve(kmip.CryptographicAlgorithmEC, kmip.RecommendedCurveP256), true},
+		"another curve":          {kmip.ObjectTypePublicKey, ec.publicValue, onCurve(kmip.CryptographicAlgorithmEC, kmip.RecommendedCurveP384), false},
+		"another type":           {kmip.ObjectTypePublicKey, ec.privateValue, nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := v.a.With(ttlv.TagContactInformation, "ops")
+			got, err := Complete(v.object, v.value, a)
+			if !v.ok {
+				require.Contains(t, []kmip.ResultReason{kmip.ResultReasonInvalidField, kmip.ResultReasonInvalidObjectType}, kmip.ReasonOf(err), "%v", err)
+				return
+			}
+			require.NoError(t, err)
+			require.NotZero(t, got.Algorithm())
+			require.NotZero(t, got.Length())
+			require.True(t, got.Contains(ttlv.TagDigest))
+			require.True(t, got.Contains(ttlv.TagContactInformation))
+			require.False(t, a.Contains(ttlv.TagDigest), "the list was not changed")
+			k, err := Open(v.value, got)
+			require.NoError(t, err)
+			k.Close()
 		})
 	}
 }
@@ -325,7 +372,7 @@ func TestConvert(t *testing.T) {
 // requireConverts goes through the formats, of which the last is v's own, and refuses all others.
 func requireConverts(t *testing.T, v *kmip.Value, formats []kmip.KeyFormatType) {
 	t.Helper()
-	object, block := typeOf(v)
+	object, block := v.ObjectType(), v.KeyBlock()
 	before := clone(block.KeyValue.Material)
 	has := map[kmip.KeyFormatType]bool{0: true}
 	at := v
@@ -333,7 +380,7 @@ func requireConverts(t *testing.T, v *kmip.Value, formats []kmip.KeyFormatType) 
 		next, err := Convert(at, f)
 		require.NoError(t, err, f)
 		require.NoError(t, Check(object, next), f)
-		_, b := typeOf(next)
+		b := next.KeyBlock()
 		require.Equal(t, f, b.KeyFormatType)
 		require.Equal(t, block.CryptographicAlgorithm, b.CryptographicAlgorithm)
 		require.Equal(t, block.CryptographicLength, b.CryptographicLength)

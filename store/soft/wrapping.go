@@ -20,7 +20,7 @@ func WrapValue(ctx context.Context, key kmip.Key, s *kmip.KeyWrappingSpecificati
 	if len(s.AttributeName) > 0 {
 		return nil, kmip.Errorf(kmip.ResultReasonFeatureNotSupported, "wrapping attributes with a key is not supported")
 	}
-	_, block := typeOf(v)
+	block := v.KeyBlock()
 	switch {
 	case block == nil:
 		return nil, kmip.Errorf(kmip.ResultReasonIllegalObjectType, "an object without a Key Block cannot be wrapped")
@@ -52,7 +52,7 @@ func WrapValue(ctx context.Context, key kmip.Key, s *kmip.KeyWrappingSpecificati
 // UnwrapValue is the inverse of WrapValue, by v's own Key Wrapping Data. The wrapped Key Value may also stand where some
 // clients put it, in the Key Material. The caller clears the material of the answer.
 func UnwrapValue(ctx context.Context, key kmip.Key, v *kmip.Value) (*kmip.Value, error) {
-	_, block := typeOf(v)
+	block := v.KeyBlock()
 	if block == nil || block.KeyWrappingData == nil || block.KeyValue == nil {
 		return nil, invalid("the object is not wrapped")
 	}
@@ -71,6 +71,9 @@ func UnwrapValue(ctx context.Context, key kmip.Key, v *kmip.Value) (*kmip.Value,
 	kv, err := decoded(plain, d.EncodingOption)
 	if err != nil {
 		clear(plain)
+		if !authenticated(d.EncryptionKeyInformation.CryptographicParameters) {
+			return nil, errDecryption // that something came out must not be told apart
+		}
 		return nil, err
 	}
 	b := *block
@@ -99,7 +102,8 @@ func encoded(kv *kmip.KeyValue, option kmip.EncodingOption) ([]byte, error) {
 		return clone(kv.Material), nil
 	case 0, kmip.EncodingOptionTTLVEncoding:
 		bare := &kmip.KeyValue{Material: kv.Material, Components: kv.Components}
-		return ttlv.Append(nil, ttlv.V2_1, ttlv.TagKeyValue, bare)
+		room := make([]byte, 0, len(kv.Material)+longestDER) // so that growing leaves no copies behind
+		return ttlv.Append(room, ttlv.V2_1, ttlv.TagKeyValue, bare)
 	}
 	return nil, kmip.Errorf(kmip.ResultReasonEncodingOptionError, "the Encoding Option %v is not supported", option)
 }
@@ -160,6 +164,11 @@ func byEncrypt(p *kmip.CryptographicParameters) bool {
 	}
 	_, ok := wrapModes[p.BlockCipherMode]
 	return !ok
+}
+
+// authenticated says whether what unwraps in that mode is what was wrapped.
+func authenticated(p *kmip.CryptographicParameters) bool {
+	return p != nil && !byEncrypt(p) && (p.BlockCipherMode != 0 || p.PaddingMethod == kmip.PaddingMethodOAEP)
 }
 
 // withBlock is v with another key block.

@@ -48,10 +48,10 @@ func TestWrapValue(t *testing.T) {
 		"RSA-OAEP without parameters": {rsa.public, rsa.private, nil, bare, symmetric},
 	} {
 		t.Run(name, func(t *testing.T) {
-			object, plain := typeOf(v.value)
+			object, plain := v.value.ObjectType(), v.value.KeyBlock()
 			wrapped, err := WrapValue(context.Background(), v.wrap, specification(v.p, v.option), v.value)
 			require.NoError(t, err)
-			_, b := typeOf(wrapped)
+			b := wrapped.KeyBlock()
 			require.Nil(t, plain.KeyWrappingData, "the value was not changed")
 			require.Equal(t, plain.CryptographicLength, b.CryptographicLength)
 			require.EqualValues(t, "kek", b.KeyWrappingData.EncryptionKeyInformation.UniqueIdentifier)
@@ -100,6 +100,10 @@ func TestUnwrapValueOfOthers(t *testing.T) {
 			b.KeyWrappingData.EncodingOption = 0
 			_, err = UnwrapValue(context.Background(), kek, v)
 			require.Equal(t, kmip.ResultReasonEncodingOptionError, kmip.ReasonOf(err), "no TTLV is inside")
+
+			b.KeyWrappingData.EncryptionKeyInformation.CryptographicParameters = nil
+			_, err = UnwrapValue(context.Background(), kek, v)
+			require.Equal(t, errDecryption, err, "the mode may be one that authenticates nothing")
 		})
 	}
 }
