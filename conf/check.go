@@ -1,17 +1,23 @@
 package conf
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
+	"math"
 	"net"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
+
+// notYet ends the fault of a key that asks for something this version does not have.
+const notYet = "is not available in this version"
+
+// Check checks the values again, for settings that were changed after Load. Its error lists every fault.
+func (c *Config) Check() error { return c.report(c.check(), nil) }
 
 // resolve makes the paths absolute.
 func (c *Config) resolve() {
@@ -25,7 +31,7 @@ func (c *Config) resolve() {
 	for _, p := range []*string{&c.KMIP.Certificate, &c.KMIP.PrivateKey, &c.KMIP.ClientCA, &c.KMIP.CRL} {
 		under(folder, p)
 	}
-	if source := c.Seal.MasterKeyFile; source != "-" && !strings.HasPrefix(source, "env:") && !strings.HasPrefix(source, "credential:") {
+	if isPath(c.Seal.MasterKeyFile) {
 		under(folder, &c.Seal.MasterKeyFile)
 	}
 	under(c.DataDir, &c.Audit.File)
@@ -40,103 +46,176 @@ func (c *Config) resolve() {
 	}
 }
 
-// check gives the faults of what was set: what makes no sense, and what asks for something this version does not have.
-func (c *Config) check() (faults []string) {
-	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
-	c.checkIdentities(fault)
-	c.checkListener(fault)
-	c.checkHSM(fault)
-	c.checkSeal(fault)
-	c.checkLimits(fault)
-	if c.UnwrappedCacheMaxAge <= 0 {
-		fault("unwrapped_cache_max_age: %v: a number of minutes above 0", c.UnwrappedCacheMaxAge)
+// isPath says whether a source of the master key is a file.
+func isPath(source string) bool {
+	return source != "" && source != "-" && !strings.HasPrefix(source, "env:") && !strings.HasPrefix(source, "credential:")
+}
+
+// checking collects the faults of values: what makes no sense, and what asks for something this version does not have.
+type checking struct{ faults []fault }
+
+func (k *checking) fault(path, format string, args ...any) {
+	k.faults = append(k.faults, faultf(path, format, args...))
+}
+
+func (c *Config) check() []fault {
+	k := new(checking)
+	k.general(c)
+	k.listener(&c.KMIP)
+	k.modules(c)
+	k.seal(&c.Seal)
+	k.limits(&c.Limits)
+	return k.faults
+}
+
+func (k *checking) general(c *Config) {
+	if c.DataDir == "" {
+		k.fault("data_dir", "a folder is needed")
 	}
-	if c.UnwrappedCacheMaxLife < 0 || c.UnwrappedCacheSize < 0 {
-		fault("unwrapped_cache_max_life and unwrapped_cache_size are not negative")
+	for _, list := range []struct {
+		key        string
+		identities []string
+	}{{"hsm_admin", c.HSMAdmin}, {"create", c.Create}} {
+		for i, identity := range list.identities {
+			if fault := badIdentity(identity); fault != "" {
+				k.fault(fmt.Sprintf("%s[%d]", list.key, i), "%q is no identity: %s", identity, fault)
+			}
+		}
+	}
+	const year = 366 * 24 * 60
+	if !(c.UnwrappedCacheMaxAge > 0 && c.UnwrappedCacheMaxAge <= year) {
+		k.fault("unwrapped_cache_max_age", "%v: a number of minutes above 0, up to %d", c.UnwrappedCacheMaxAge, year)
+	}
+	if !(c.UnwrappedCacheMaxLife >= 0 && c.UnwrappedCacheMaxLife <= year) {
+		k.fault("unwrapped_cache_max_life", "%v: a number of minutes up to %d, or 0", c.UnwrappedCacheMaxLife, year)
+	}
+	if c.UnwrappedCacheSize < 0 {
+		k.fault("unwrapped_cache_size", "%d: a number from 0", c.UnwrappedCacheSize)
 	}
 	if c.HTTP.Listen != "" {
-		fault("http.listen: KMIP over HTTPS is not available in this version; leave it empty")
+		k.fault("http.listen", "KMIP over HTTPS %s; leave it empty", notYet)
 	}
-	if strings.HasPrefix(c.Store.URL, "postgres") {
-		fault("store.url: PostgreSQL is not available in this version; the url is sqlite:PATH")
-	} else if path, ok := strings.CutPrefix(c.Store.URL, "sqlite:"); !ok || path == c.DataDir {
-		fault("store.url: %q: the url is sqlite:PATH", c.Store.URL)
+	if path, ok := strings.CutPrefix(c.Store.URL, "sqlite:"); strings.HasPrefix(c.Store.URL, "postgres") {
+		k.fault("store.url", "PostgreSQL %s; the url is sqlite:PATH", notYet) // unquoted: it may hold a password
+	} else if !ok || path == "" || path == c.DataDir {
+		k.fault("store.url", "the url is sqlite:PATH")
 	}
 	if c.Audit.File == c.DataDir || c.Audit.File == "" {
-		fault("audit.file: the audit log needs a file")
+		k.fault("audit.file", "the audit log needs a file")
 	}
-	if c.Entropy.Mode != "off" {
-		fault("entropy.mode: %q: only \"off\" is available in this version", c.Entropy.Mode)
+	if c.Entropy.Mode == "augmentation" {
+		k.fault("entropy.mode", "augmentation %s; \"off\" is", notYet)
+	} else if c.Entropy.Mode != "off" {
+		k.fault("entropy.mode", "%q: \"off\"", c.Entropy.Mode)
 	}
-	return faults
 }
 
-func (c *Config) checkIdentities(fault func(string, ...any)) {
-	for name, list := range map[string][]string{"hsm_admin": c.HSMAdmin, "create": c.Create} {
-		for _, identity := range list {
-			if identity == "" || strings.ContainsFunc(identity, func(r rune) bool { return r < 0x20 || r == 0x7F }) {
-				fault("%s: %q is no identity", name, identity)
+// badIdentity says why no certificate can name an identity, "" where one can, or where it is everyone.
+func badIdentity(identity string) string {
+	switch {
+	case identity == "":
+		return "it is empty"
+	case len(identity) > 256:
+		return "it is longer than 256 bytes"
+	case !utf8.ValidString(identity):
+		return "it is not UTF-8"
+	case strings.ContainsFunc(identity, func(c rune) bool { return unicode.IsControl(c) || unicode.Is(unicode.Cf, c) }):
+		return "it contains a control character"
+	}
+	return ""
+}
+
+func (k *checking) listener(l *KMIP) {
+	if _, port, err := net.SplitHostPort(l.Listen); err != nil {
+		k.fault("kmip.listen", "%q: an address is host:port", l.Listen)
+	} else if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		k.fault("kmip.listen", "%q: the port is a number to 65535", l.Listen)
+	}
+	if !slices.Contains([]string{"cn", "email", "uri", "dns"}, l.Identity) {
+		k.fault("kmip.identity", "%q: the field of a certificate is cn, email, uri or dns", l.Identity)
+	}
+	if l.TLSMin != "1.2" && l.TLSMin != "1.3" {
+		k.fault("kmip.tls_min", "%q: \"1.2\" or \"1.3\"", l.TLSMin)
+	}
+	for _, file := range []struct{ key, path string }{
+		{"kmip.certificate", l.Certificate}, {"kmip.private_key", l.PrivateKey}, {"kmip.client_ca", l.ClientCA},
+	} {
+		if file.path == "" {
+			k.fault(file.key, "a file is needed")
+		}
+	}
+}
+
+func (k *checking) modules(c *Config) {
+	numbers := make(map[uint32]string)
+	libraries := make(map[string]string)
+	for i := range c.HSM {
+		h, path := &c.HSM[i], fmt.Sprintf("hsm[%d]", i)
+		k.module(path, h)
+		if other := libraries[h.Library]; other != "" {
+			k.fault(path+".library", "%s is in %s already; its tokens are slots of one [[hsm]]", h.Library, other)
+		} else {
+			libraries[h.Library] = path
+		}
+		for j := range h.Slots {
+			s, path := &h.Slots[j], fmt.Sprintf("%s.slot[%d]", path, j)
+			k.slot(path, s)
+			if other := numbers[s.Number]; other != "" {
+				k.fault(path+".number", "%d is taken by %s", s.Number, other)
+			} else {
+				numbers[s.Number] = path
 			}
 		}
 	}
-	if !slices.Contains([]string{"cn", "email", "uri", "dns"}, c.KMIP.Identity) {
-		fault("kmip.identity: %q: the field of a certificate is cn, email, uri or dns", c.KMIP.Identity)
+	slot, token, ok := hsmSlot(c.KeyEncryptionKey)
+	if token && !ok {
+		k.fault("key_encryption_key", "%q: a key in a token is named by its slot's number and its label, as the example shows", c.KeyEncryptionKey)
+	} else if token && numbers[slot] == "" && len(c.HSM) != 1 { // of one module, the number may be the slot ID
+		k.fault("key_encryption_key", "%q: slot %d is not configured", c.KeyEncryptionKey, slot)
 	}
 }
 
-func (c *Config) checkListener(fault func(string, ...any)) {
-	if _, port, err := net.SplitHostPort(c.KMIP.Listen); err != nil {
-		fault("kmip.listen: %q: an address is host:port", c.KMIP.Listen)
-	} else if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
-		fault("kmip.listen: %q: the port is a number to 65535", c.KMIP.Listen)
+// hsmSlot is the slot in an identifier that names a key in a token.
+func hsmSlot(uid string) (slot uint32, token, ok bool) {
+	parts := strings.SplitN(uid, "::", 3)
+	if parts[0] != "hsm" || len(parts) == 1 {
+		return 0, false, false
 	}
-	if c.KMIP.TLSMin != "1.2" && c.KMIP.TLSMin != "1.3" {
-		fault("kmip.tls_min: %q: 1.2 or 1.3", c.KMIP.TLSMin)
+	n, err := strconv.ParseUint(parts[1], 10, 32)
+	return uint32(n), true, err == nil && len(parts) == 3 && parts[2] != "" && strconv.FormatUint(n, 10) == parts[1]
+}
+
+func (k *checking) module(path string, h *HSM) {
+	if !filepath.IsAbs(h.Library) {
+		k.fault(path+".library", "%q: the path of a PKCS#11 module is absolute", h.Library)
 	}
-	for name, path := range map[string]string{"certificate": c.KMIP.Certificate, "private_key": c.KMIP.PrivateKey, "client_ca": c.KMIP.ClientCA} {
-		if path == "" {
-			fault("kmip.%s: a file is needed", name)
+	for name := range h.Env {
+		if name == "" || strings.ContainsAny(name, "=\x00") {
+			k.fault(path+".env", "%q is no name of a variable", name)
 		}
+	}
+	switch h.Isolation {
+	case "", "auto", "none":
+	case "process":
+		k.fault(path+".isolation", "a worker process %s; auto and none are", notYet)
+	default:
+		k.fault(path+".isolation", "%q: auto, none or process", h.Isolation)
+	}
+	if len(h.Slots) == 0 {
+		k.fault(path, "it has no [[hsm.slot]]")
 	}
 }
 
-func (c *Config) checkHSM(fault func(string, ...any)) {
-	numbers := make(map[uint32]bool)
-	libraries := make(map[string]bool)
-	for i, h := range c.HSM {
-		name := fmt.Sprintf("hsm[%d]", i)
-		if !filepath.IsAbs(h.Library) {
-			fault("%s.library: %q: the path of a PKCS#11 module is absolute", name, h.Library)
-		}
-		if libraries[h.Library] {
-			fault("%s.library: %s is configured twice; its tokens are slots of one [[hsm]]", name, h.Library)
-		}
-		libraries[h.Library] = true
-		switch h.Isolation {
-		case "", "auto", "none":
-		case "process":
-			fault("%s.isolation: a worker process is not available in this version; auto and none are", name)
-		default:
-			fault("%s.isolation: %q: auto, none or process", name, h.Isolation)
-		}
-		if len(h.Slots) == 0 {
-			fault("%s: it has no [[hsm.slot]]", name)
-		}
-		for j, s := range h.Slots {
-			where := fmt.Sprintf("%s.slot[%d]", name, j)
-			if numbers[s.Number] {
-				fault("%s.number: %d is taken by another slot", where, s.Number)
-			}
-			numbers[s.Number] = true
-			s.check(where, fault)
-		}
+func (k *checking) slot(path string, s *Slot) {
+	if len(s.TokenLabel) > 32 {
+		k.fault(path+".token_label", "the label of a token has at most 32 bytes")
 	}
-	if slot, ok := hsmSlot(c.KeyEncryptionKey); ok && !numbers[slot] && len(c.HSM) != 1 {
-		fault("key_encryption_key: %q: slot %d is not configured", c.KeyEncryptionKey, slot)
+	if len(s.TokenSerial) > 16 {
+		k.fault(path+".token_serial", "the serial number of a token has at most 16 bytes")
 	}
-}
-
-func (s *Slot) check(where string, fault func(string, ...any)) {
+	if s.SlotIndex != nil && *s.SlotIndex < 0 {
+		k.fault(path+".slot_index", "%d: a number from 0", *s.SlotIndex)
+	}
 	sources := 0
 	for _, source := range []string{s.PINFile, s.PINEnv, s.PINCredential} {
 		if source != "" {
@@ -144,110 +223,67 @@ func (s *Slot) check(where string, fault func(string, ...any)) {
 		}
 	}
 	if sources != 1 {
-		fault("%s: one of pin_file, pin_env and pin_credential has the PIN; %d are given", where, sources)
+		k.fault(path, "one of pin_file, pin_env and pin_credential has the PIN; %d are given", sources)
+	}
+	if strings.ContainsRune(s.PINCredential, filepath.Separator) {
+		k.fault(path+".pin_credential", "%q: the name of a file in $CREDENTIALS_DIRECTORY", s.PINCredential)
 	}
 	if s.MaxSessions < 0 {
-		fault("%s.max_sessions: it is not negative", where)
+		k.fault(path+".max_sessions", "%d: a number from 0", s.MaxSessions)
 	}
 }
 
-// hsmSlot is the slot in an identifier of the form hsm, two colons, slot, two colons, label.
-func hsmSlot(uid string) (uint32, bool) {
-	parts := strings.SplitN(uid, "::", 3)
-	if len(parts) != 3 || parts[0] != "hsm" {
-		return 0, false
-	}
-	n, err := strconv.ParseUint(parts[1], 10, 32)
-	return uint32(n), err == nil
-}
-
-func (c *Config) checkSeal(fault func(string, ...any)) {
-	switch c.Seal.Strategy {
+func (k *checking) seal(s *Seal) {
+	switch s.Strategy {
 	case "software":
 	case "hsm":
-		fault("seal.strategy: \"hsm\" is not available in this version; \"software\", a master key file, is")
+		k.fault("seal.strategy", "\"hsm\" %s; \"software\", a master key file, is", notYet)
 	default:
-		fault("seal.strategy: %q: \"software\"", c.Seal.Strategy)
+		k.fault("seal.strategy", "%q: \"software\"", s.Strategy)
 	}
-	if c.Seal.MasterKeyFile == "" {
-		fault("seal.master_key_file: a path, \"-\", env:NAME or credential:NAME; unsealing by the operator is not available in this version")
+	if s.MasterKeyFile == "" {
+		k.fault("seal.master_key_file", "a path, \"-\", env:NAME or credential:NAME; unsealing by the operator %s", notYet)
 	}
-	if len(c.Seal.Previous) > 0 {
-		fault("seal.previous: changing the protector is not available in this version")
-	}
-	if c.Seal.KeyLabel != "" || c.Seal.DefaultKeyLabel != "" || c.Seal.GenerateKey || c.Seal.Mechanism != "auto" || c.Seal.RSAOAEPHash != "sha256" || c.Seal.Slot != 0 {
-		fault("seal: slot, key_label, default_key_label, generate_key, mechanism and rsa_oaep_hash are for the strategy \"hsm\", which is not available in this version")
-	}
-}
-
-func (c *Config) checkLimits(fault func(string, ...any)) {
-	l := &c.Limits
-	for name, n := range map[string]int{
-		"message_size": l.MessageSize, "message_depth": l.MessageDepth, "message_items": l.MessageItems, "batch_count": l.BatchCount,
-		"connections": l.Connections, "connections_per_identity": l.ConnectionsPerIdentity, "requests_in_flight": l.RequestsInFlight,
+	for _, key := range []struct {
+		name string
+		set  bool
+	}{
+		{"slot", s.Slot != 0}, {"key_label", s.KeyLabel != ""}, {"default_key_label", s.DefaultKeyLabel != ""},
+		{"generate_key", s.GenerateKey}, {"mechanism", s.Mechanism != "auto"}, {"rsa_oaep_hash", s.RSAOAEPHash != "sha256"},
+		{"previous[0]", len(s.Previous) > 0},
 	} {
-		if n <= 0 {
-			fault("limits.%s: %d: a number above 0", name, n)
+		if key.set {
+			k.fault("seal."+key.name, "it is for the strategy \"hsm\", which %s", notYet)
 		}
 	}
-	if l.MessageSize > 64<<20 {
-		fault("limits.message_size: %d: at most 64 MiB", l.MessageSize)
-	}
-	for name, d := range map[string]time.Duration{
-		"handshake_timeout": l.HandshakeTimeout, "read_timeout": l.ReadTimeout, "write_timeout": l.WriteTimeout,
-		"idle_timeout": l.IdleTimeout, "operation_timeout": l.OperationTimeout,
+}
+
+func (k *checking) limits(l *Limits) {
+	for _, n := range []struct {
+		key   string
+		value int
+		most  int
+	}{
+		{"message_size", l.MessageSize, 64 << 20}, {"message_depth", l.MessageDepth, 1000}, {"message_items", l.MessageItems, 64 << 20},
+		{"batch_count", l.BatchCount, 1 << 20}, {"connections", l.Connections, 1 << 20},
+		{"connections_per_identity", l.ConnectionsPerIdentity, 1 << 20}, {"requests_in_flight", l.RequestsInFlight, 1 << 20},
 	} {
-		if d <= 0 {
-			fault("limits.%s: %v: a time above 0, such as \"30s\"", name, d)
+		if n.value <= 0 || n.value > n.most {
+			k.fault("limits."+n.key, "%d: a number from 1 to %d", n.value, n.most)
 		}
 	}
-	if l.RequestsPerSecond < 0 {
-		fault("limits.requests_per_second: it is not negative")
-	}
-}
-
-// Check checks the values again, for settings that were changed after Load. Its error lists every fault.
-func (c *Config) Check() error {
-	if faults := c.check(); len(faults) > 0 {
-		return fmt.Errorf("%s:\n  %s", c.file, strings.Join(faults, "\n  "))
-	}
-	return nil
-}
-
-// CheckSafe refuses what a server must not start with: files that are missing, or that others may read. Its error lists
-// every fault.
-func (c *Config) CheckSafe() error {
-	var faults []error
-	secret := func(key, path string) {
-		if path == "" || path == "-" || strings.HasPrefix(path, "env:") || strings.HasPrefix(path, "credential:") {
-			return
-		}
-		info, err := os.Stat(path)
-		if err != nil {
-			faults = append(faults, fmt.Errorf("%s: %w", key, err))
-		} else if info.Mode().Perm()&0o077 != 0 {
-			faults = append(faults, fmt.Errorf("%s: %s has mode %04o: others may read it; chmod 600 it", key, path, info.Mode().Perm()))
+	for _, d := range []struct {
+		key   string
+		value time.Duration
+	}{
+		{"handshake_timeout", l.HandshakeTimeout}, {"read_timeout", l.ReadTimeout}, {"write_timeout", l.WriteTimeout},
+		{"idle_timeout", l.IdleTimeout}, {"operation_timeout", l.OperationTimeout},
+	} {
+		if d.value <= 0 {
+			k.fault("limits."+d.key, "%v: a duration above 0, such as \"30s\"", d.value)
 		}
 	}
-	secret("kmip.private_key", c.KMIP.PrivateKey)
-	secret("seal.master_key_file", c.Seal.MasterKeyFile)
-	for i, h := range c.HSM {
-		for j, s := range h.Slots {
-			secret(fmt.Sprintf("hsm[%d].slot[%d].pin_file", i, j), s.PINFile)
-		}
-		if _, err := os.Stat(h.Library); err != nil {
-			faults = append(faults, fmt.Errorf("hsm[%d].library: %w", i, err))
-		}
+	if !(l.RequestsPerSecond >= 0) || math.IsInf(l.RequestsPerSecond, 0) {
+		k.fault("limits.requests_per_second", "%v: a number from 0", l.RequestsPerSecond)
 	}
-	for key, path := range map[string]string{"kmip.certificate": c.KMIP.Certificate, "kmip.client_ca": c.KMIP.ClientCA, "kmip.crl": c.KMIP.CRL} {
-		if _, err := os.Stat(path); path != "" && err != nil {
-			faults = append(faults, fmt.Errorf("%s: %w", key, err))
-		}
-	}
-	if info, err := os.Stat(c.DataDir); err == nil && info.Mode().Perm()&0o022 != 0 {
-		faults = append(faults, fmt.Errorf("data_dir: %s has mode %04o: others may write to it", c.DataDir, info.Mode().Perm()))
-	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		faults = append(faults, fmt.Errorf("data_dir: %w", err))
-	}
-	return errors.Join(faults...)
 }

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
+	"reflect"
 	"time"
 
 	"github.com/BurntSushi/toml"
@@ -39,7 +39,8 @@ type Config struct {
 	Limits  Limits  `toml:"limits"`
 	Audit   Audit   `toml:"audit"`
 
-	file string
+	file   string
+	places map[string]string // where each key was set: "line 7", or a variable of the environment
 }
 
 // KMIP is the listener for binary TTLV over mutual TLS.
@@ -79,17 +80,18 @@ type HSM struct {
 	Env map[string]string `toml:"env"`
 	// Isolation is how the module runs: auto, none (in this process) or process.
 	Isolation string `toml:"isolation"`
-	Slots     []Slot `toml:"slot"`
+	// Slots are those of its tokens that have a number here.
+	Slots []Slot `toml:"slot"`
 }
 
 // Slot ties a number, as in hsm::NUMBER::label, to a token. All selectors given must match exactly one token; without any,
 // the number is the slot ID.
 type Slot struct {
 	Number      uint32 `toml:"number"`
-	TokenLabel  string `toml:"token_label"`
-	TokenSerial string `toml:"token_serial"`
+	TokenLabel  string `toml:"token_label"`  // at most 32 bytes (PKCS#11 2.40 §3.2, CK_TOKEN_INFO)
+	TokenSerial string `toml:"token_serial"` // at most 16
 	SlotID      *uint  `toml:"slot_id"`
-	SlotIndex   *int   `toml:"slot_index"`
+	SlotIndex   *int   `toml:"slot_index"` // in the module's list of slots with a token, from 0
 	// One of these has the PIN: a file of mode 0600, an environment variable, a credential in $CREDENTIALS_DIRECTORY.
 	PINFile       string `toml:"pin_file"`
 	PINEnv        string `toml:"pin_env"`
@@ -103,13 +105,15 @@ type Seal struct {
 	// Strategy is software: a master key file.
 	Strategy string `toml:"strategy"`
 	// MasterKeyFile is a path, "-", env:NAME or credential:NAME.
-	MasterKeyFile   string     `toml:"master_key_file"`
+	MasterKeyFile string `toml:"master_key_file"`
+
+	// The rest is for the strategy hsm, and a fault where it is set: this version has the strategy software only.
 	Slot            uint32     `toml:"slot"`
 	KeyLabel        string     `toml:"key_label"`
-	DefaultKeyLabel string     `toml:"default_key_label"`
-	Mechanism       string     `toml:"mechanism"`
+	DefaultKeyLabel string     `toml:"default_key_label"` // the label before, during a rotation
+	Mechanism       string     `toml:"mechanism"`         // auto, or a CKM name or number
 	RSAOAEPHash     string     `toml:"rsa_oaep_hash"`
-	GenerateKey     bool       `toml:"generate_key"`
+	GenerateKey     bool       `toml:"generate_key"` // make the key when there is no root key yet
 	Previous        []Previous `toml:"previous"`
 }
 
@@ -125,6 +129,7 @@ type Previous struct {
 type Entropy struct {
 	// Mode is off.
 	Mode string `toml:"mode"`
+	// Slot would be the number of the slot they come from.
 	Slot uint32 `toml:"slot"`
 }
 
@@ -179,22 +184,22 @@ func Load(path string, environ []string) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := Default()
-	c.file = absolute
-	meta, err := toml.Decode(string(text), c)
-	if err != nil {
+	var tree map[string]any
+	if _, err := toml.Decode(string(text), &tree); err != nil {
 		var parse toml.ParseError
 		if errors.As(err, &parse) {
 			return nil, fmt.Errorf("%s: %s", path, parse.ErrorWithPosition())
 		}
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	faults := unknown(meta.Undecoded())
-	faults = append(faults, c.overlay(environ)...)
+	c := Default()
+	c.file, c.places = absolute, lines(string(text))
+	r := reading{places: c.places}
+	r.table("", tree, reflect.ValueOf(c).Elem())
+	r.environment(environ, c)
 	c.resolve()
-	faults = append(faults, c.check()...)
-	if len(faults) > 0 {
-		return nil, fmt.Errorf("%s:\n  %s", path, strings.Join(faults, "\n  "))
+	if err := c.report(append(r.faults, c.check()...), c.places); err != nil {
+		return nil, err
 	}
 	return c, nil
 }

@@ -1,13 +1,11 @@
 package conf
 
 import (
-	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
-	"time"
-
-	"github.com/BurntSushi/toml"
 )
 
 // EnvironmentPrefix begins the name of each key's environment twin: STRONGROOM_KMIP_LISTEN is listen of [kmip].
@@ -40,91 +38,63 @@ func keys(v reflect.Value, prefix string) []key {
 	return list
 }
 
-// overlay sets what the environment says, and gives its faults. Variables of the clients' programs, STRONGROOM_CONFIG for
-// one, name no key and are left alone.
-func (c *Config) overlay(environ []string) (faults []string) {
+// environment sets what the environment says. Other variables of that prefix are left alone (those of the clients'
+// program, those that a cluster makes of a service's name), unless one is a key's but for a slip of the pen.
+func (r *reading) environment(environ []string, c *Config) {
 	known := make(map[string]key)
 	for _, k := range keys(reflect.ValueOf(c).Elem(), "") {
 		known[k.variable()] = k
 	}
+	names := slices.Sorted(maps.Keys(known))
 	for _, entry := range environ {
 		name, text, _ := strings.Cut(entry, "=")
-		k, ok := known[name]
-		if !ok {
-			continue
-		}
-		if err := set(k.value, text); err != nil {
-			faults = append(faults, fmt.Sprintf("%s: %v", name, err))
+		if k, ok := known[name]; ok {
+			r.places[k.path] = name
+			r.value(k.path, fromText(text, k.value.Type()), k.value)
+		} else if near := nearest(name, names); strings.HasPrefix(name, EnvironmentPrefix) && near != "" && distance(name, near) <= 2 && !c.names(name) {
+			r.fault(name, "there is no such variable; did you mean %s?", near)
 		}
 	}
-	return faults
 }
 
-var durationType = reflect.TypeFor[time.Duration]()
-
-// set gives a value the text of an environment variable; a list is separated by commas.
-func set(v reflect.Value, text string) error {
-	if v.Type() == durationType {
-		d, err := time.ParseDuration(text)
-		if err != nil {
-			return fmt.Errorf("%q is no duration such as 30s", text)
-		}
-		v.SetInt(int64(d))
-		return nil
+// names says whether the file takes a secret from the variable name.
+func (c *Config) names(name string) bool {
+	if c.Seal.MasterKeyFile == "env:"+name {
+		return true
 	}
-	switch v.Kind() {
-	case reflect.String:
-		v.SetString(text)
-	case reflect.Slice:
-		list := []string{}
+	return slices.ContainsFunc(c.HSM, func(h HSM) bool {
+		return slices.ContainsFunc(h.Slots, func(s Slot) bool { return s.PINEnv == name })
+	})
+}
+
+// fromText is what TOML would have for the text of a variable, where t is wanted; a list is separated by commas. Text
+// that is none stays a string.
+func fromText(text string, t reflect.Type) any {
+	switch {
+	case t == durationType:
+		return text
+	case t.Kind() == reflect.Slice:
+		list := []any{}
 		for _, s := range strings.Split(text, ",") {
 			if s = strings.TrimSpace(s); s != "" {
 				list = append(list, s)
 			}
 		}
-		v.Set(reflect.ValueOf(list))
-	case reflect.Bool:
-		b, err := strconv.ParseBool(text)
-		if err != nil {
-			return fmt.Errorf("%q is neither true nor false", text)
+		return list
+	case t.Kind() == reflect.Bool:
+		if b, err := strconv.ParseBool(text); err == nil {
+			return b
 		}
-		v.SetBool(b)
-	case reflect.Int:
-		n, err := strconv.Atoi(text)
-		if err != nil {
-			return fmt.Errorf("%q is no whole number", text)
+	case t.Kind() == reflect.Float64:
+		if f, err := strconv.ParseFloat(text, 64); err == nil {
+			return f
 		}
-		v.SetInt(int64(n))
-	case reflect.Uint32:
-		n, err := strconv.ParseUint(text, 10, 32)
-		if err != nil {
-			return fmt.Errorf("%q is no whole number below 2^32", text)
+	case t.Kind() != reflect.String:
+		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+			return n
 		}
-		v.SetUint(n)
-	case reflect.Float64:
-		f, err := strconv.ParseFloat(text, 64)
-		if err != nil {
-			return fmt.Errorf("%q is no number", text)
-		}
-		v.SetFloat(f)
-	default:
-		panic("a key of kind " + v.Kind().String())
 	}
-	return nil
-}
-
-// unknown is a fault for each key of the file that the configuration does not have.
-func unknown(undecoded []toml.Key) (faults []string) {
-	names := allNames(reflect.TypeFor[Config](), "")
-	for _, k := range undecoded {
-		name := k.String()
-		fault := fmt.Sprintf("%s: there is no such key", name)
-		if near := nearest(name, names); near != "" {
-			fault += fmt.Sprintf("; did you mean %s?", near)
-		}
-		faults = append(faults, fault)
-	}
-	return faults
+	return text
 }
 
 // allNames lists every key there is, also those in lists of tables.

@@ -4,27 +4,18 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 )
 
+// longestPIN is more than any token takes.
+const longestPIN = 4096
+
 // PIN reads the slot's PIN from where it is configured; the caller clears it. It is read anew each time, so that a changed
 // file serves the next login.
 func (s *Slot) PIN() ([]byte, error) {
-	var pin []byte
-	var err error
-	switch {
-	case s.PINFile != "":
-		pin, err = readSecret(s.PINFile)
-	case s.PINEnv != "":
-		pin = []byte(os.Getenv(s.PINEnv))
-	case s.PINCredential != "":
-		folder := os.Getenv("CREDENTIALS_DIRECTORY")
-		if folder == "" {
-			return nil, errors.New("reading the PIN: CREDENTIALS_DIRECTORY is not set")
-		}
-		pin, err = os.ReadFile(filepath.Join(folder, filepath.Base(s.PINCredential)))
-	}
+	pin, err := s.pin()
 	if err != nil {
 		return nil, fmt.Errorf("reading the PIN: %w", err)
 	}
@@ -34,14 +25,41 @@ func (s *Slot) PIN() ([]byte, error) {
 	return pin, nil
 }
 
+func (s *Slot) pin() ([]byte, error) {
+	switch {
+	case s.PINFile != "":
+		return readSecret(s.PINFile)
+	case s.PINEnv != "":
+		return []byte(os.Getenv(s.PINEnv)), nil
+	case s.PINCredential != "":
+		// The service manager made the folder for this process alone (systemd.exec, LoadCredential).
+		folder := os.Getenv("CREDENTIALS_DIRECTORY")
+		if folder == "" {
+			return nil, errors.New("CREDENTIALS_DIRECTORY is not set")
+		}
+		return os.ReadFile(filepath.Join(folder, filepath.Base(s.PINCredential)))
+	}
+	return nil, errors.New("no source is configured")
+}
+
 // readSecret reads a file that nobody else may read.
 func readSecret(path string) ([]byte, error) {
-	info, err := os.Stat(path)
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("%s has mode %04o: others may read it; chmod 600 it", path, info.Mode().Perm())
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
 	}
-	return os.ReadFile(path)
+	if err := safeMode(path, info, othersRead); err != nil {
+		return nil, err
+	}
+	secret, err := io.ReadAll(io.LimitReader(f, longestPIN+1))
+	if err == nil && len(secret) > longestPIN {
+		clear(secret)
+		err = fmt.Errorf("%s is longer than %d bytes", path, longestPIN)
+	}
+	return secret, err
 }
