@@ -2,7 +2,6 @@ package soft
 
 import (
 	"context"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -19,29 +18,29 @@ func TestOpenedConcurrently(t *testing.T) {
 	rsa := newPair(t, describe(kmip.CryptographicAlgorithmRSA, 2048))
 	ec := newPair(t, describe(kmip.CryptographicAlgorithmEC, 256))
 	ed := newPair(t, describe(kmip.CryptographicAlgorithmEd25519, 0))
-	var all sync.WaitGroup
-	for range 4 {
-		all.Go(func() {
-			for range 5 {
-				for _, k := range []kmip.Key{aes, poly} {
-					e, err := k.Encrypt(ctx, &kmip.EncryptRequest{Data: []byte("secret")})
-					require.NoError(t, err)
-					d, err := k.Decrypt(ctx, &kmip.DecryptRequest{Data: e.Data, IVCounterNonce: e.IVCounterNonce, AuthenticatedEncryptionTag: e.AuthenticatedEncryptionTag})
-					require.NoError(t, err)
-					require.Equal(t, "secret", string(d.Data))
-				}
-				for _, p := range []pair{rsa, ec, ed} {
-					require.Equal(t, valid, verify(t, p.public, nil, []byte("x"), nil, sign(t, p.private, nil, []byte("x"), nil)))
-				}
-				require.NotEmpty(t, mac(t, hmac, nil, []byte("x")))
-				wrapped, err := aes.Wrap(ctx, nil, make([]byte, 32))
+	use := func(t *testing.T) {
+		t.Parallel()
+		for range 5 {
+			for _, k := range []kmip.Key{aes, poly} {
+				e, err := k.Encrypt(ctx, &kmip.EncryptRequest{Data: []byte("secret")})
 				require.NoError(t, err)
-				_, err = aes.Unwrap(ctx, nil, wrapped)
+				d, err := k.Decrypt(ctx, &kmip.DecryptRequest{Data: e.Data, IVCounterNonce: e.IVCounterNonce, AuthenticatedEncryptionTag: e.AuthenticatedEncryptionTag})
 				require.NoError(t, err)
+				require.Equal(t, "secret", string(d.Data))
 			}
-		})
+			for _, p := range []pair{rsa, ec, ed} {
+				require.Equal(t, valid, verify(t, p.public, nil, []byte("x"), nil, sign(t, p.private, nil, []byte("x"), nil)))
+			}
+			require.NotEmpty(t, mac(t, hmac, nil, []byte("x")))
+			wrapped, err := aes.Wrap(ctx, nil, make([]byte, 32))
+			require.NoError(t, err)
+			_, err = aes.Unwrap(ctx, nil, wrapped)
+			require.NoError(t, err)
+		}
 	}
-	all.Wait()
+	for _, name := range []string{"one", "two", "three", "four"} {
+		t.Run(name, use)
+	}
 }
 
 // An opened key keeps nothing of the value, which its owner clears; and Close clears what the key copied.
