@@ -121,7 +121,7 @@ func (c *contents) digest(v *kmip.Value) (kmip.Digest, bool) {
 		material, f = v.Certificate.CertificateValue, kmip.KeyFormatTypeX509
 	case v.SymmetricKey != nil, v.PrivateKey != nil, v.PublicKey != nil:
 		f = c.block.KeyFormatType
-		material = either2(c.block.KeyValue.Wrapped, c.block.KeyValue.Material)
+		material = firstOf(c.block.KeyValue.Wrapped, c.block.KeyValue.Material)
 		if k := c.block.KeyValue.Components; k != nil {
 			material, f = k.Key, kmip.KeyFormatTypeRaw
 		}

@@ -66,7 +66,7 @@ func (c *contents) parseBlock() error {
 		return invalid("the Cryptographic Length %d is negative", c.length)
 	}
 	if b.KeyWrappingData != nil {
-		return some("wrapped Key Value", either2(b.KeyValue.Wrapped, b.KeyValue.Material))
+		return some("wrapped Key Value", firstOf(b.KeyValue.Wrapped, b.KeyValue.Material))
 	}
 	if b.KeyValue.Wrapped != nil {
 		return invalid("the Key Value is wrapped, but there is no Key Wrapping Data")
@@ -97,7 +97,7 @@ func (c *contents) states(algorithm kmip.CryptographicAlgorithm, length int32) e
 	return nil
 }
 
-func either2(a, b []byte) []byte {
+func firstOf(a, b []byte) []byte {
 	if a == nil {
 		return b
 	}

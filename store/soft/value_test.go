@@ -337,4 +337,3 @@ func TestCertificate(t *testing.T) {
 	defer k.Close()
 	require.Equal(t, valid, verify(t, k, nil, []byte("signed"), nil, sign(t, p.private, nil, []byte("signed"), nil)))
 }
-

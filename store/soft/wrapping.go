@@ -63,7 +63,7 @@ func UnwrapValue(ctx context.Context, key kmip.Key, v *kmip.Value) (*kmip.Value,
 	if len(d.MACSignature) > 0 {
 		return nil, kmip.Errorf(kmip.ResultReasonKeyWrapTypeNotSupported, "a MAC or signature of a wrapped key is not supported")
 	}
-	wrapped := either2(block.KeyValue.Wrapped, block.KeyValue.Material)
+	wrapped := firstOf(block.KeyValue.Wrapped, block.KeyValue.Material)
 	plain, err := unwrapBytes(ctx, key, d.EncryptionKeyInformation.CryptographicParameters, d.IVCounterNonce, wrapped)
 	if err != nil {
 		return nil, err
