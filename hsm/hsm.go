@@ -155,6 +155,22 @@ func (h *HSM) Reload() {
 	}
 }
 
+// Random fills b with random bytes of a slot's token, to be mixed with others: it says nothing of their quality.
+func (h *HSM) Random(ctx context.Context, number uint32, b []byte) error {
+	s := h.slots[number]
+	if s == nil {
+		return h.unknown(number)
+	}
+	return s.tell(s.do(ctx, func(c *connection, ss session) error {
+		for piece := range slices.Chunk(b, 1<<14) { // NSS gives no more than 64 KiB at once
+			if err := c.module.lib.random(ss, piece); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+}
+
 // route takes an identifier apart.
 func (h *HSM) route(uid string) (*slot, string, error) {
 	number, label, ok, err := kmip.HSMKey(uid)

@@ -62,9 +62,10 @@ func (k *key) object(ctx context.Context, c *connection, s session) (*object, er
 	if o.destroyed.Load() {
 		return nil, kmip.NotFound(k.slot.identifier(o.name))
 	}
-	if o.conn == c && !o.gone.Load() {
+	if o.conn == c && !o.gone.Load() && !c.proof.reuses {
 		return o, nil
 	}
+	// Found again, or where a handle may mean another object by now confirmed.
 	o, err := c.lookup(ctx, s, o.name)
 	if err != nil {
 		return nil, err

@@ -424,3 +424,31 @@ func TestUnpadOAEP(t *testing.T) {
 	_, ok := unpadOAEP(make([]byte, 65), crypto.SHA256, crypto.SHA256, nil)
 	require.False(t, ok)
 }
+
+// FuzzUnpadOAEP encodes a message as RFC 8017 §7.1.1 says, and perhaps damages it: it comes back whole or not at all.
+func FuzzUnpadOAEP(f *testing.F) {
+	f.Add([]byte("message"), []byte("label"), []byte("seed"), uint16(0), byte(0))
+	f.Add([]byte{}, []byte{}, []byte{}, uint16(70), byte(1))
+	f.Add([]byte{0, 1, 0}, []byte("l"), []byte{1}, uint16(0), byte(0x80))
+	f.Fuzz(func(t *testing.T, message, label, entropy []byte, at uint16, damage byte) {
+		const k, size = 256, sha256.Size
+		if len(message) > k-2*size-2 {
+			return
+		}
+		em := make([]byte, k)
+		seed, db := em[1:1+size], em[1+size:]
+		copy(seed, entropy)
+		sum := sha256.Sum256(label)
+		copy(db, sum[:])
+		db[len(db)-len(message)-1] = 1
+		copy(db[len(db)-len(message):], message)
+		maskMGF1(db, crypto.SHA256, seed)
+		maskMGF1(seed, crypto.SHA256, db)
+		em[int(at)%(1+2*size)] ^= damage
+		got, ok := unpadOAEP(em, crypto.SHA256, crypto.SHA256, label)
+		require.Equal(t, damage == 0, ok)
+		if ok {
+			require.True(t, bytes.Equal(message, got))
+		}
+	})
+}

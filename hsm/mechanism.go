@@ -101,6 +101,7 @@ type proof struct {
 	signPKCS1 bool // CKM_RSA_PKCS, signing
 	signPSS   bool // CKM_RSA_PKCS_PSS
 	signECDSA bool // CKM_ECDSA
+	reuses    bool // handles: a new object may get the handle of one destroyed
 }
 
 // cipherFor is the row for an AES key and parameters; without a mode it is GCM.

@@ -387,3 +387,44 @@ func TestConcurrentUse(t *testing.T) {
 	wg.Wait()
 	require.Less(t, lost.Load(), int64(20), "of 960 operations, in bursts of faults")
 }
+
+// relabelled is a library whose objects had their handles given to others.
+type relabelled struct {
+	cryptoki
+	on atomic.Bool
+}
+
+func (r *relabelled) attributes(s session, h handle, types []uint) (template, error) {
+	t, err := r.cryptoki.attributes(s, h, types)
+	for i := range t {
+		if r.on.Load() && t[i].Type == pkcs11.CKA_LABEL {
+			t[i].Value = []byte("another")
+		}
+	}
+	return t, err
+}
+
+// Where a token gives handles again, one is confirmed before it is used: it may mean another key.
+func TestReusedHandleIsConfirmed(t *testing.T) {
+	h := open(t)
+	o := aesKeyOf(t, h, "k")
+	c := h.slots[4].conn.Load()
+	reusing := *c.proof
+	reusing.reuses = true
+	c.proof = &reusing
+	r := &relabelled{cryptoki: h.modules[0].lib}
+	h.modules[0].lib = r
+	t.Cleanup(func() { h.modules[0].lib = r.cryptoki })
+	require.NoError(t, encrypts(t.Context(), h, "k"))
+	r.on.Store(true)
+	_, err := o.Key.Encrypt(t.Context(), &kmip.EncryptRequest{Data: []byte("text")})
+	require.ErrorIs(t, err, kmip.ErrNotFound)
+}
+
+func TestRandom(t *testing.T) {
+	h := open(t)
+	b := make([]byte, 100_000)
+	require.NoError(t, h.Random(t.Context(), 4, b))
+	require.NotContains(t, string(b), string(make([]byte, 16)))
+	require.ErrorContains(t, h.Random(t.Context(), 5, b), "slot 5 is not configured")
+}

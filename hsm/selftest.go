@@ -84,6 +84,7 @@ func (t *tester) run() (*proof, error) {
 	p.signPKCS1 = t.check(pkcs11.CKM_RSA_PKCS, t.signPKCS1)
 	p.signPSS = t.check(pkcs11.CKM_RSA_PKCS_PSS, t.signPSS)
 	p.signECDSA = t.check(pkcs11.CKM_ECDSA, t.signECDSA)
+	p.reuses = t.reuses()
 
 	// Whatever failed: a token that is there now failed because of what it was asked.
 	t.reset()
@@ -198,6 +199,25 @@ func (t *tester) cipher(row int, ckm uint) (bool, error) {
 	_, err = t.m.lib.decrypt(s, &m, key, sealed, len(sealed))
 	t.reset()
 	return err != nil, nil
+}
+
+// reuses says whether a new object gets the handle of one just destroyed; where that cannot be told, yes.
+func (t *tester) reuses() bool {
+	var handles [2]handle
+	for i := range handles {
+		s, err := t.begin()
+		if err == nil {
+			handles[i], err = t.m.lib.create(s, transient(materialKAT))
+		}
+		if err == nil {
+			err = t.m.lib.destroy(s, handles[i])
+		}
+		if err != nil {
+			t.reset()
+			return true
+		}
+	}
+	return handles[0] == handles[1]
 }
 
 // encryptHere is what a token must compute.

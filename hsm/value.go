@@ -103,8 +103,8 @@ func privateValue(uid string, o *object, t template) (*kmip.Value, error) {
 		if !ok {
 			return nil, kmip.Errorf(kmip.ResultReasonKeyFormatTypeNotSupported, "%q: the token does not give the public exponent", uid)
 		}
-		k := &rsa.PrivateKey{PublicKey: *public, D: number10(t, pkcs11.CKA_PRIVATE_EXPONENT),
-			Primes: []*big.Int{number10(t, pkcs11.CKA_PRIME_1), number10(t, pkcs11.CKA_PRIME_2)}}
+		k := &rsa.PrivateKey{PublicKey: *public, D: integer(t, pkcs11.CKA_PRIVATE_EXPONENT),
+			Primes: []*big.Int{integer(t, pkcs11.CKA_PRIME_1), integer(t, pkcs11.CKA_PRIME_2)}}
 		if err = k.Validate(); err == nil {
 			k.Precompute()
 		}
@@ -124,7 +124,8 @@ func privateValue(uid string, o *object, t template) (*kmip.Value, error) {
 	return &kmip.Value{PrivateKey: block(o, kmip.KeyFormatTypePKCS8, der)}, nil
 }
 
-func number10(t template, kind uint) *big.Int { return new(big.Int).SetBytes(t.get(kind)) }
+// integer is a number of any size.
+func integer(t template, kind uint) *big.Int { return new(big.Int).SetBytes(t.get(kind)) }
 
 // scalar is a number with the leading zeros that some tokens leave out.
 func scalar(value []byte, bits int32) []byte {
