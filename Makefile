@@ -1,5 +1,6 @@
 # make build   both programs into bin/
-# make run     a server with a SoftHSM token of its own in .strongroom/, from nothing, in the foreground
+# make run     a server with a SoftHSM token of its own in .strongroom/, from nothing, in the foreground; the first time
+#              LISTEN=host:port says where it listens from then on
 # make test    all tests, with the race detector
 # make demo    a session with the built programs, start to end
 # make bench   the built server under load, beside its floors
@@ -7,15 +8,15 @@
 # make lint    formatting, vet, staticcheck, and the rules between the packages
 # make clean   remove bin/ (and nothing that holds a key)
 
-SHELL := /bin/bash
+SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 
 GO       ?= go
 FUZZTIME ?= 30s
-TESTFLAGS ?=
+TESTFLAGS ?= # of go test
 BENCHFLAGS ?=
 LISTEN   ?= 127.0.0.1:5696
-HOME_DIR := .strongroom
+SITE     := .strongroom
 
 export GO
 
@@ -29,9 +30,9 @@ build:
 run:
 	@tests/install.sh go gcc softhsm2
 	@$(MAKE) --no-print-directory build
-	@[ -e $(HOME_DIR)/strongroom.toml ] || bin/strongroomd init $(HOME_DIR) --softhsm --listen $(LISTEN)
-	@printf '\nIn another terminal:\n\n  export PATH="%s/bin:$$PATH" STRONGROOM_CONFIG="%s/$(HOME_DIR)/clients/admin.toml"\n\n' "$$PWD" "$$PWD"
-	@exec bin/strongroomd serve --config $(HOME_DIR)/strongroom.toml
+	@[ -e $(SITE)/strongroom.toml ] || bin/strongroomd init $(SITE) --softhsm --listen $(LISTEN) >/dev/null
+	@printf '\nIn another terminal:\n\n  export PATH="%s/bin:$$PATH" STRONGROOM_CONFIG="%s/$(SITE)/clients/admin.toml"\n\n' "$$PWD" "$$PWD"
+	@exec bin/strongroomd serve --config $(SITE)/strongroom.toml
 
 test:
 	@tests/install.sh go gcc softhsm2 opensc openssl python3-pykmip

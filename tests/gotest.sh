@@ -7,13 +7,13 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 go=${GO:-go}
 
-expected=$("$go" list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./... | grep -c .)
+expected=$("$go" list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./... | grep -c . || true)
 
 "$go" test -v "$@" ./... 2>&1 | awk -v expected="$expected" '
   # go test prints the packages one after another: what one has printed is kept until its last line tells how it ended.
   { kept[++n] = $0 }
   /^ *--- PASS: / { passed++ }
-  /^ *--- SKIP: / { skipped++; print }
+  /^ *--- SKIP: / { skipped++; print $0 ":" (n > 1 && kept[n - 1] ~ /^ +[^ -]/ ? kept[n - 1] : "") }
   /^ *--- FAIL: / { failed++; here++ }
   /^ok  / { reported++; print; n = here = 0; next }
   /^FAIL\t/ {

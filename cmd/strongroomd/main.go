@@ -125,22 +125,22 @@ func versionCommand() *cobra.Command {
 		Example: "  strongroomd version",
 		Args:    arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), version())
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "strongroomd %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return err
 		},
 	}
 }
 
-// version describes the build: the module's version, the commit where the build knew it, Go and the platform.
+// version is the module's version, and the commit where the build knew it.
 func version() string {
-	number, commit := "(unknown)", ""
-	if build, ok := debug.ReadBuildInfo(); ok {
-		number = build.Main.Version
-		for _, setting := range build.Settings {
-			if setting.Key == "vcs.revision" {
-				commit = " " + setting.Value
-			}
+	build, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "(unknown)"
+	}
+	for _, setting := range build.Settings {
+		if setting.Key == "vcs.revision" {
+			return build.Main.Version + " " + setting.Value
 		}
 	}
-	return fmt.Sprintf("strongroomd %s%s %s %s/%s", number, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return build.Main.Version
 }
