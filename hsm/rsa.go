@@ -99,6 +99,7 @@ func seal(public crypto.PublicKey, p *kmip.CryptographicParameters, message []by
 		sealed, err = rsa.EncryptOAEPWithOptions(rand.Reader, key, message,
 			&rsa.OAEPOptions{Hash: digests[pad.hash].hash, MGFHash: digests[pad.mask].hash, Label: pad.label})
 	} else {
+		//lint:ignore SA1019 for clients that know nothing else; OAEP is the default
 		sealed, err = rsa.EncryptPKCS1v15(rand.Reader, key, message)
 	}
 	if err != nil {
