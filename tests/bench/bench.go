@@ -221,21 +221,27 @@ func (b *bench) tokens(operation, label string) func(context.Context, *trial, *e
 	}
 }
 
-// files encrypts and decrypts a file.
-func (b *bench) files(ctx context.Context) error {
-	const encrypt, decrypt = "file-encrypt", "file-decrypt"
-	if !b.only.MatchString(encrypt) && !b.only.MatchString(decrypt) {
-		return nil
+// files encrypts and decrypts a file with the command line.
+func (b *bench) files(ctx context.Context) (err error) {
+	all := []struct {
+		name, command string
+		discard       bool
+	}{
+		{"file-encrypt", "encrypt", false}, {"file-decrypt", "decrypt", false}, {"file-encrypt-null", "encrypt", true},
 	}
-	f, err := newBulk(b.site, b.memory, string(b.keys.database))
-	if err != nil {
-		return err
+	var f *bulk
+	for _, x := range all {
+		if err == nil && f == nil && b.only.MatchString(x.name) {
+			if f, err = newBulk(b.site, b.memory, string(b.keys.database)); err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, f.remove()) }()
+		}
+		if err == nil {
+			err = b.one(ctx, x.name, func() (*row, error) { return f.measure(ctx, x.command, x.discard) })
+		}
 	}
-	err = b.one(ctx, encrypt, func() (*row, error) { return f.measure(ctx, "encrypt") })
-	if err == nil {
-		err = b.one(ctx, decrypt, func() (*row, error) { return f.measure(ctx, "decrypt") })
-	}
-	return errors.Join(err, f.remove())
+	return err
 }
 
 // decoding measures how long a request takes to decode.
