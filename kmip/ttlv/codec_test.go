@@ -157,6 +157,7 @@ type everything struct {
 	Nodes      []Node            `ttlv:"VendorExtension"`
 	Vendor     string            `ttlv:"0x54F001,omitempty"`
 	Ignored    string            `ttlv:"-"`
+	//lint:ignore U1000 the codec must pass over it
 	unexported string
 }
 

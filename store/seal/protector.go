@@ -54,16 +54,6 @@ func (m Mechanism) String() string {
 	return fmt.Sprintf("mechanism %d", uint8(m))
 }
 
-// parseMechanism is the mechanism of a name.
-func parseMechanism(name string) (Mechanism, error) {
-	for m := range mechanisms {
-		if mechanisms[m].name == name && name != "" {
-			return Mechanism(m), nil
-		}
-	}
-	return 0, fmt.Errorf("mechanism %q is not known", name)
-}
-
 // keyProtector is a managed key, in a token or in the database, as a protector.
 type keyProtector struct {
 	reference string

@@ -27,7 +27,8 @@ func (k *ecPublic) Close() {}
 
 // Close clears the private scalar.
 func (k *ecPrivate) Close() {
-	clear(k.private.D.Bits()) //nolint:staticcheck // the only way to the words
+	//lint:ignore SA1019 there is no other way to the words
+	clear(k.private.D.Bits())
 	k.private = nil
 }
 

@@ -87,6 +87,7 @@ func (k *rsaPublic) seal(p *kmip.CryptographicParameters, message []byte) ([]byt
 	}
 	var sealed []byte
 	if options == nil {
+		//lint:ignore SA1019 for clients that know nothing else; OAEP is the default
 		sealed, err = rsa.EncryptPKCS1v15(rand.Reader, k.public, message)
 	} else {
 		sealed, err = rsa.EncryptOAEPWithOptions(rand.Reader, k.public, message, options)
