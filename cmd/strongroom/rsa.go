@@ -13,7 +13,7 @@ import (
 // rsaCommand holds the commands about RSA keys.
 func (p *program) rsaCommand() *cobra.Command {
 	keys := group("keys", "Make and manage RSA keys", p.rsaCreateCommand(), p.rsaExportCommand(), p.rsaImportCommand())
-	keys.AddCommand(p.lifecycle("strongroom rsa keys", "hsm::4::my_rsa_key")...)
+	keys.AddCommand(p.lifecycle("strongroom rsa keys", "my_rsa_key")...)
 	return group("rsa", "RSA keys, and encryption and signatures with them", keys,
 		p.rsaEncryptCommand(), p.rsaDecryptCommand(), p.rsaSignCommand(), p.rsaVerifyCommand())
 }
