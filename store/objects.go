@@ -82,7 +82,7 @@ type newObject struct {
 	words      []word
 }
 
-// newObject seals the material and encodes the row. It borrows nothing of o and clears v's encoding.
+// newObject checks and seals the material, and encodes the row with what the material says of itself. It borrows nothing of o and clears v's encoding.
 func (s *Store) newObject(ctx context.Context, o *kmip.Object, v *kmip.Value) (*newObject, error) {
 	uid := strings.Clone(o.UniqueIdentifier)
 	if _, _, hsm, _ := kmip.HSMKey(uid); hsm || uid == "" {
@@ -90,6 +90,10 @@ func (s *Store) newObject(ctx context.Context, o *kmip.Object, v *kmip.Value) (*
 	}
 	if len(o.Owners) != 1 || o.Owners[0] == "" {
 		return nil, fmt.Errorf("object %q has %d owners, an object in the database has one", uid, len(o.Owners))
+	}
+	attributes, err := soft.Complete(o.ObjectType(), v, o.Attributes)
+	if err != nil {
+		return nil, err
 	}
 	plain, err := encodeValue(v)
 	if err != nil {
@@ -100,7 +104,7 @@ func (s *Store) newObject(ctx context.Context, o *kmip.Object, v *kmip.Value) (*
 		return nil, err
 	}
 	n := &newObject{}
-	attributes := o.Attributes.WithVendor(kmip.VendorServer, kmip.AttributeProtection, protection(e))
+	attributes = attributes.WithVendor(kmip.VendorServer, kmip.AttributeProtection, protection(e))
 	if n.attributes, attributes, err = encodeAttributes(attributes); err != nil {
 		return nil, err
 	}
