@@ -92,10 +92,9 @@ func New(c Config) *Server {
 		throttle:    newThrottle(c.Limits.RequestsInFlight),
 		rates:       rates{perSecond: c.Limits.RequestsPerSecond},
 	}
-	for i := range operations {
-		op := &operations[i]
+	for i, op := range operations {
 		op.index = i
-		s.operations[slotOf(op.Operation)] = op
+		s.operations[slotOf(op.Operation)] = &op
 	}
 	return s
 }
