@@ -17,7 +17,7 @@ type load struct {
 	tls         *tls.Config
 	exchange    *exchange
 	connections int
-	depth       int           // requests under way on each connection at once
+	depth       int           // requests that each connection sends at once, before it waits for their answers
 	warmUp      time.Duration // before the time that counts
 	duration    time.Duration
 	prime       bool    // the first message is the answer that the echo is to give
@@ -101,16 +101,17 @@ func (l *load) dial(ctx context.Context) ([]*loadClient, error) {
 	return clients, nil
 }
 
-// A loadClient is one connection of a load. It sends as many requests as answers have come, in one write.
+// A loadClient is one connection of a load. It sends as many requests as are to be under way in one write, and again when
+// all are answered.
 type loadClient struct {
 	conn     *tls.Conn
 	exchange *exchange
-	requests []byte // as many as may be under way, one behind the other
+	requests []byte // depth of them, one behind the other
 	in       []byte // in[r:w] has come and was not looked at
 	r, w     int
-	sent     []time.Duration // when the requests under way were sent: a ring
-	oldest   int
+	depth    int
 	underway int
+	sent     time.Duration // when the requests under way were sent, since start
 
 	start       time.Time
 	from, until time.Duration // since start
@@ -119,7 +120,7 @@ type loadClient struct {
 }
 
 func newLoadClient(conn *tls.Conn, x *exchange, depth int) *loadClient {
-	c := &loadClient{conn: conn, exchange: x, sample: newSample(), sent: make([]time.Duration, depth)}
+	c := &loadClient{conn: conn, exchange: x, depth: depth, sample: newSample()}
 	for range depth {
 		c.requests = append(c.requests, x.request...)
 	}
@@ -129,16 +130,14 @@ func newLoadClient(conn *tls.Conn, x *exchange, depth int) *loadClient {
 
 // run sends and receives until the time is over and everything is answered.
 func (c *loadClient) run() error {
-	if err := c.send(len(c.sent), time.Since(c.start)); err != nil {
-		return err
-	}
-	for c.underway > 0 {
-		n, now, err := c.receive()
-		if err != nil {
-			return err
+	for now := time.Since(c.start); now < c.until; {
+		if _, err := c.conn.Write(c.requests); err != nil {
+			return fmt.Errorf("sending: %w", err)
 		}
-		if now < c.until {
-			if err := c.send(n, now); err != nil {
+		c.sent, c.underway = now, c.depth
+		for c.underway > 0 {
+			var err error
+			if now, err = c.receive(); err != nil {
 				return err
 			}
 		}
@@ -146,23 +145,8 @@ func (c *loadClient) run() error {
 	return nil
 }
 
-// send sends n requests.
-func (c *loadClient) send(n int, now time.Duration) error {
-	if n == 0 {
-		return nil
-	}
-	for i := range n {
-		c.sent[(c.oldest+c.underway+i)%len(c.sent)] = now
-	}
-	c.underway += n
-	if _, err := c.conn.Write(c.requests[:n*len(c.exchange.request)]); err != nil {
-		return fmt.Errorf("sending: %w", err)
-	}
-	return nil
-}
-
 // receive reads once and takes all answers that are complete then.
-func (c *loadClient) receive() (n int, now time.Duration, err error) {
+func (c *loadClient) receive() (now time.Duration, err error) {
 	if c.r == c.w {
 		c.r, c.w = 0, 0
 	}
@@ -174,26 +158,25 @@ func (c *loadClient) receive() (n int, now time.Duration, err error) {
 	now = time.Since(c.start)
 	c.w += k
 	if err != nil {
-		return 0, now, fmt.Errorf("receiving: %w", err)
+		return now, fmt.Errorf("receiving: %w", err)
 	}
 	for c.w-c.r >= 8 {
 		size, err := ttlv.Length(c.in[c.r:c.w], nil)
 		if err != nil {
-			return n, now, err
+			return now, err
 		}
 		if c.w-c.r < size {
 			break
 		}
 		if err := c.take(c.in[c.r:c.r+size], now); err != nil {
-			return n, now, err
+			return now, err
 		}
 		c.r += size
-		n++
 	}
-	return n, now, nil
+	return now, nil
 }
 
-// take takes one answer, which is that to the oldest request.
+// take takes one answer.
 func (c *loadClient) take(answer []byte, now time.Duration) error {
 	if c.underway == 0 {
 		return errors.New("an answer to no request")
@@ -201,12 +184,10 @@ func (c *loadClient) take(answer []byte, now time.Duration) error {
 	if err := c.exchange.check(answer); err != nil {
 		return err
 	}
-	sent := c.sent[c.oldest]
-	c.oldest = (c.oldest + 1) % len(c.sent)
 	c.underway--
 	if now >= c.from && now < c.until {
 		c.answered++
-		c.sample.add(now - sent)
+		c.sample.add(now - c.sent)
 	}
 	return nil
 }
