@@ -21,8 +21,8 @@ func (r *Request) create(k *call, q *kmip.CreateRequest) (*kmip.CreateResponse, 
 	if err != nil {
 		return nil, err
 	}
-	if o.Attributes.Algorithm() == 0 {
-		return nil, kmip.Errorf(kmip.ResultReasonInvalidField, "the request has no Cryptographic Algorithm")
+	if err := described(o.Attributes); err != nil {
+		return nil, err
 	}
 	o.Attributes = generated(o.Attributes, r.now)
 	if err := backend.Generate(r.ctx, o); err != nil {
@@ -47,8 +47,8 @@ func (r *Request) createKeyPair(k *call, q *kmip.CreateKeyPairRequest) (*kmip.Cr
 	if err != nil {
 		return nil, err
 	}
-	if private.Attributes.Algorithm() == 0 {
-		return nil, kmip.Errorf(kmip.ResultReasonInvalidField, "the request has no Cryptographic Algorithm")
+	if err := described(private.Attributes); err != nil {
+		return nil, err
 	}
 	publicAttributes := merge(common.Without(ttlv.TagUniqueIdentifier), q.PublicKeyAttributes)
 	if name, ok := kmip.Get[string](private.Attributes, ttlv.TagUniqueIdentifier); ok && !publicAttributes.Contains(ttlv.TagUniqueIdentifier) && named(common, q.PrivateKeyAttributes) {
@@ -108,6 +108,17 @@ func named(lists ...kmip.Attributes) bool {
 
 func linked(a kmip.Attributes, t kmip.LinkType, uid string) kmip.Attributes {
 	return a.Plus(ttlv.TagLink, kmip.Link{LinkType: t, LinkedObjectIdentifier: kmip.UniqueIdentifier(uid)})
+}
+
+// described refuses a description that no key can be made of. A length that is absent is the algorithm's usual one; 0 is not.
+func described(a kmip.Attributes) error {
+	if a.Algorithm() == 0 {
+		return kmip.Errorf(kmip.ResultReasonInvalidField, "the request has no Cryptographic Algorithm")
+	}
+	if n, ok := kmip.Get[int32](a, ttlv.TagCryptographicLength); ok && n <= 0 {
+		return kmip.Errorf(kmip.ResultReasonInvalidField, "a key cannot have a Cryptographic Length of %d bits", n)
+	}
+	return nil
 }
 
 // generated notes that the server makes the material, now.
