@@ -61,7 +61,7 @@ func (h *HSM) show(ctx context.Context, s *slot, o *object) (*kmip.Object, error
 	if last := o.shown.Load(); last != nil && last.of(&r) {
 		return last.object, nil
 	}
-	made := &kmip.Object{UniqueIdentifier: uid, Owners: s.Admins, Grants: r.Grants, Revision: r.Revision}
+	made := &kmip.Object{UniqueIdentifier: uid, Grants: r.Grants, Revision: r.Revision}
 	made.Attributes = o.attributes(uid, &r)
 	made.Key = newKey(s, o, made.Attributes)
 	o.shown.Store(&shown{made, r})

@@ -37,7 +37,6 @@ type Slot struct {
 	// PIN reads the user PIN, at every login. What it returns is wiped after use.
 	PIN func() ([]byte, error)
 
-	Admins      []string      // identities that own all keys of the slot together; "*" is everyone
 	MaxSessions int           // used at once; 0 means 64; the token may allow fewer
 	Wait        time.Duration // how long a request waits for a session or for the token; 0 means 10 s
 }

@@ -3,7 +3,6 @@ package hsm
 import (
 	"cmp"
 	"context"
-	"reflect"
 	"slices"
 	"time"
 
@@ -13,8 +12,8 @@ import (
 	"strongroom/kmip/ttlv"
 )
 
-// Locate lists the keys that match, newest first; those without a date, which other tools made, come last. Who asks sees the
-// keys of slots that he administers, and those that he was granted something on. A token that is away hides its keys, and the
+// Locate lists the keys that match, newest first; those without a date, which other tools made, come last. Who asks sees those
+// that he was granted something on, an administrator all. A token that is away hides its keys, and the
 // log says so.
 func (h *HSM) Locate(ctx context.Context, q *kmip.Search) ([]kmip.Located, error) {
 	if q.Storage != 0 && q.Storage&kmip.StorageStatusMaskOnLineStorage == 0 || q.Group == kmip.ObjectGroupMemberGroupMemberDefault {
@@ -37,7 +36,7 @@ func (h *HSM) Locate(ctx context.Context, q *kmip.Search) ([]kmip.Located, error
 			if err != nil {
 				return nil, err
 			}
-			if sees(shown, q.Identity) && inGroup(shown, q.Group) && matches(shown, q.Attributes, now) {
+			if sees(q, shown) && inGroup(shown, q.Group) && shown.Matches(q.Attributes, now) {
 				date, _ := kmip.Get[time.Time](shown.Attributes, ttlv.TagInitialDate)
 				found = append(found, kmip.Located{UniqueIdentifier: shown.UniqueIdentifier, InitialDate: date})
 			}
@@ -52,91 +51,15 @@ func (h *HSM) Locate(ctx context.Context, q *kmip.Search) ([]kmip.Located, error
 	return found, nil
 }
 
-// Owned lists the keys that an identity owns: all of those of the slots that it administers.
-func (h *HSM) Owned(ctx context.Context, identity string) ([]string, error) {
-	var owned []string
-	for _, number := range h.Slots() {
-		s := h.slots[number]
-		if !slices.Contains(s.Admins, identity) && !slices.Contains(s.Admins, "*") {
-			continue
-		}
-		objects, err := s.listed(ctx)
-		if err != nil {
-			return nil, err
-		}
-		for _, o := range objects {
-			owned = append(owned, s.identifier(o.name))
-		}
-	}
-	return owned, nil
-}
-
-// sees says whether an identity owns an object or holds any grant on it.
-func sees(o *kmip.Object, identity string) bool {
-	if slices.Contains(o.Owners, identity) || slices.Contains(o.Owners, "*") {
-		return true
-	}
-	return slices.ContainsFunc(o.Grants, func(g kmip.Grant) bool { return g.Grantee == identity || g.Grantee == "*" })
+// sees says whether who searches may use an object in some way: as an administrator, or by any grant.
+func sees(q *kmip.Search, o *kmip.Object) bool {
+	return q.Admin || slices.ContainsFunc(o.Grants, func(g kmip.Grant) bool { return g.Grantee == q.Identity || g.Grantee == "*" })
 }
 
 // inGroup says whether an object is the member of a group that is asked for. KMIP 2.1 §11.33.
 func inGroup(o *kmip.Object, g kmip.ObjectGroupMember) bool {
 	fresh, _ := kmip.Get[bool](o.Attributes, ttlv.TagFresh)
 	return g == 0 || fresh
-}
-
-// matches says whether an object has all that a search asks for. KMIP 2.1 §6.1.28: a usage mask is at least the one asked
-// for; two dates of one kind are a range; of a structure only the fields that are given count; every other attribute has
-// an instance that equals the one asked for.
-func matches(o *kmip.Object, wanted kmip.Attributes, now time.Time) bool {
-	for _, want := range wanted {
-		var good bool
-		switch v := want.Value.(type) {
-		case time.Time:
-			good = inRange(o.Attributes, wanted, want)
-		case kmip.State:
-			good = o.State(now) == v
-		case kmip.CryptographicUsageMask:
-			good = o.Attributes.UsageMask()&v == v
-		default:
-			good = slices.ContainsFunc(o.Attributes, func(have kmip.Attribute) bool {
-				return have.Equal(want) || have.Is(want) && partly(have.Value, want.Value)
-			})
-		}
-		if !good {
-			return false
-		}
-	}
-	return true
-}
-
-// inRange says whether a date lies between the first and the last of that kind that are wanted.
-func inRange(have, wanted kmip.Attributes, want kmip.Attribute) bool {
-	var dates []time.Time
-	for _, x := range wanted {
-		if date, ok := x.Value.(time.Time); ok && x.Is(want) {
-			dates = append(dates, date)
-		}
-	}
-	from, to := slices.MinFunc(dates, time.Time.Compare).Unix(), slices.MaxFunc(dates, time.Time.Compare).Unix()
-	return slices.ContainsFunc(have, func(x kmip.Attribute) bool {
-		date, ok := x.Value.(time.Time)
-		return ok && x.Is(want) && from <= date.Unix() && date.Unix() <= to
-	})
-}
-
-// partly says whether a structure has the fields of another that are set.
-func partly(have, want any) bool {
-	h, w := reflect.ValueOf(have), reflect.ValueOf(want)
-	if w.Kind() != reflect.Struct || h.Type() != w.Type() {
-		return false
-	}
-	for i := range w.NumField() {
-		if f := w.Field(i); !f.IsZero() && !reflect.DeepEqual(f.Interface(), h.Field(i).Interface()) {
-			return false
-		}
-	}
-	return true
 }
 
 // The most keys that are listed of one token, and how long a description is used again in a list.

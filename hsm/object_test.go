@@ -110,7 +110,7 @@ func TestKeysOfOthers(t *testing.T) {
 	require.Equal(t, "text", string(opened.Data))
 	require.NoError(t, encrypts(t.Context(), h, "their::key"))
 
-	found, err := h.Locate(t.Context(), &kmip.Search{Identity: "ops"})
+	found, err := h.Locate(t.Context(), &kmip.Search{Identity: "ops", Admin: true})
 	require.NoError(t, err)
 	var names []string
 	for _, l := range found {

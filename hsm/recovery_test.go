@@ -220,7 +220,7 @@ func TestBreaker(t *testing.T) {
 
 func TestTokenMovedAwayAndBack(t *testing.T) {
 	folder := newToken(t, label(t))
-	h := openSlots(t, Slot{Number: 4, TokenLabel: label(t), PIN: pin(testPIN), Admins: []string{"ops"}})
+	h := openSlots(t, Slot{Number: 4, TokenLabel: label(t), PIN: pin(testPIN)})
 	held := aesKeyOf(t, h, "k")
 	for range 2 {
 		back := moveAway(t, folder)

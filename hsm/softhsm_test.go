@@ -119,7 +119,7 @@ func label(t testing.TB) string {
 func open(t testing.TB) *HSM {
 	t.Helper()
 	newToken(t, label(t))
-	return openSlots(t, Slot{Number: 4, TokenLabel: label(t), PIN: pin(testPIN), Admins: []string{"ops"}})
+	return openSlots(t, Slot{Number: 4, TokenLabel: label(t), PIN: pin(testPIN)})
 }
 
 func openSlots(t testing.TB, slots ...Slot) *HSM {

@@ -34,7 +34,7 @@ type Key interface {
 // gave out is shared and never changed: to change one, change a Clone and hand that to Update.
 type Object struct {
 	UniqueIdentifier string
-	Owners           []string // identities; "*" is everyone
+	Owners           []string // identities; none for a key in a token, whose administrators own it
 	Grants           []Grant
 	Attributes       Attributes
 	Key              Key   // lazy: looking an object up unwraps nothing; nil for objects that are no keys
@@ -74,6 +74,7 @@ type Record struct {
 // granted some operation on.
 type Search struct {
 	Identity   string
+	Admin      bool // Identity administers HSM keys: it sees every key in a token
 	Attributes Attributes
 	Storage    StorageStatusMask // 0: online objects that are not destroyed
 	Group      ObjectGroupMember // 0: any

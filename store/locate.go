@@ -143,5 +143,5 @@ func (p *plan) next(rows *sql.Rows) (uid string, created int64, ok bool, err err
 	if o.Attributes, err = kmip.DecodeAttributes(attributes); err != nil {
 		return "", 0, false, fmt.Errorf("reading object %q: %w", uid, err)
 	}
-	return uid, created, matches(o, p.rest, p.now), nil
+	return uid, created, o.Matches(p.rest, p.now), nil
 }

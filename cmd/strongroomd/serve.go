@@ -262,7 +262,7 @@ func modulesOf(c *conf.Config) []hsm.Module {
 		for _, s := range h.Slots {
 			m.Slots = append(m.Slots, hsm.Slot{
 				Number: s.Number, TokenLabel: s.TokenLabel, TokenSerial: s.TokenSerial, SlotID: s.SlotID, SlotIndex: s.SlotIndex,
-				PIN: s.PIN, Admins: c.HSMAdmin, MaxSessions: s.MaxSessions,
+				PIN: s.PIN, MaxSessions: s.MaxSessions,
 			})
 		}
 		modules = append(modules, m)

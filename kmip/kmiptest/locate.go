@@ -12,6 +12,7 @@ import (
 // locate is the identifiers that a search finds.
 func (s *suite) locate(t *testing.T, q kmip.Search) []string {
 	t.Helper()
+	q.Admin = q.Identity == s.Owner
 	found, err := s.Locate(t.Context(), &q)
 	require.NoError(t, err)
 	uids := []string{}

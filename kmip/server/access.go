@@ -90,7 +90,7 @@ func (r *Request) owned() (*kmip.ListAccessResponse, error) {
 		return nil, err
 	}
 	if r.server.HSM != nil && r.server.Authority.Load().Admin(r.identity) {
-		found, err := r.server.HSM.Locate(r.ctx, &kmip.Search{Identity: r.identity})
+		found, err := r.server.HSM.Locate(r.ctx, &kmip.Search{Identity: r.identity, Admin: true})
 		if err != nil {
 			return nil, err
 		}

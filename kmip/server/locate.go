@@ -13,7 +13,7 @@ func (r *Request) locate(_ *call, q *kmip.LocateRequest) (*kmip.LocateResponse, 
 	if err != nil {
 		return nil, err
 	}
-	s := &kmip.Search{Identity: r.identity, Group: q.ObjectGroupMember}
+	s := &kmip.Search{Identity: r.identity, Admin: r.server.Authority.Load().Admin(r.identity), Group: q.ObjectGroupMember}
 	if q.StorageStatusMask != nil {
 		s.Storage = *q.StorageStatusMask
 	}

@@ -1,17 +1,16 @@
-package store
+package kmip
 
 import (
 	"reflect"
 	"time"
 
-	"strongroom/kmip"
 	"strongroom/kmip/ttlv"
 )
 
-// matches says whether an object has all that a search asks for. KMIP 2.1 §6.1.28: usage masks and usage limits are at
-// least those asked for; two dates of one kind are a range; of a structure only the fields that are given count; every
-// other attribute has an instance that equals the one asked for.
-func matches(o *kmip.Object, wanted kmip.Attributes, now time.Time) bool {
+// Matches says whether o has all the attributes that a search asks for, at the time now. KMIP 2.1 §6.1.28: usage masks and
+// usage limits are at least those asked for; two dates of one kind are a range; of a structure only the fields that are
+// given count; every other attribute has an instance that equals the one asked for.
+func (o *Object) Matches(wanted Attributes, now time.Time) bool {
 	for i, want := range wanted {
 		if t, ok := want.Value.(time.Time); ok {
 			if !inRange(o.Attributes, wanted, i, t) {
@@ -26,14 +25,14 @@ func matches(o *kmip.Object, wanted kmip.Attributes, now time.Time) bool {
 	return true
 }
 
-func matchesOne(o *kmip.Object, want kmip.Attribute, now time.Time) bool {
+func matchesOne(o *Object, want Attribute, now time.Time) bool {
 	switch v := want.Value.(type) {
-	case kmip.State:
+	case State:
 		return o.State(now) == v
-	case kmip.CryptographicUsageMask:
+	case CryptographicUsageMask:
 		return o.Attributes.UsageMask()&v == v
-	case kmip.UsageLimits:
-		have, ok := kmip.Get[kmip.UsageLimits](o.Attributes, ttlv.TagUsageLimits)
+	case UsageLimits:
+		have, ok := Get[UsageLimits](o.Attributes, ttlv.TagUsageLimits)
 		return ok && atLeast(&have, &v)
 	case string:
 		if want.Tag == ttlv.TagUniqueIdentifier {
@@ -50,7 +49,7 @@ func matchesOne(o *kmip.Object, want kmip.Attribute, now time.Time) bool {
 
 // inRange says whether an object's date is the one wanted, number i of the list, or between that and another one of the
 // same kind in the list.
-func inRange(have, wanted kmip.Attributes, i int, t time.Time) bool {
+func inRange(have, wanted Attributes, i int, t time.Time) bool {
 	from, to := t.Unix(), t.Unix()
 	for j, other := range wanted {
 		if u, ok := other.Value.(time.Time); ok && j != i && other.Is(wanted[i]) {
@@ -66,7 +65,7 @@ func inRange(have, wanted kmip.Attributes, i int, t time.Time) bool {
 }
 
 // atLeast compares usage limits.
-func atLeast(have, want *kmip.UsageLimits) bool {
+func atLeast(have, want *UsageLimits) bool {
 	if have.UsageLimitsTotal < want.UsageLimitsTotal || want.UsageLimitsUnit != 0 && have.UsageLimitsUnit != want.UsageLimitsUnit {
 		return false
 	}
