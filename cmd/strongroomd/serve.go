@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -98,6 +99,7 @@ func serve(ctx context.Context, load func() (*conf.Config, error), log *slog.Log
 	if err != nil {
 		return err
 	}
+	spareCollections()
 	opened := cache.New(cache.Options{Idle: minutes(c.UnwrappedCacheMaxAge), Life: minutes(c.UnwrappedCacheMaxLife), Size: c.UnwrappedCacheSize})
 	defer opened.Close()
 	backends, err := openBackends(ctx, c, opened, log)
@@ -144,6 +146,15 @@ func serve(ctx context.Context, load func() (*conf.Config, error), log *slog.Log
 		case <-ctx.Done():
 			return stop(s, listener, stopped, log)
 		}
+	}
+}
+
+// spareCollections lets the heap grow to five times what lives before it is collected, unless GOGC says otherwise. What lives
+// is a few megabytes, and nearly all that a request allocates dies with it: collecting at twice that would be done many times
+// a second, under load, for nothing.
+func spareCollections() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400)
 	}
 }
 
