@@ -53,7 +53,7 @@ type trial struct {
 	connections int
 	depth       int
 	exchange    func(context.Context) (*exchange, error)
-	floor       func(context.Context, *trial, *exchange) (float64, error)
+	floor       func(context.Context, *trial, *exchange) (*outcome, error)
 	floorName   string
 	targets     []target
 }
@@ -197,26 +197,26 @@ func (b *bench) floor(ctx context.Context, t *trial, x *exchange, r *row) error 
 	if t.floor == nil {
 		return nil
 	}
-	f, err := t.floor(ctx, t, x)
-	r.Floors = append(r.Floors, f)
-	return err
+	o, err := t.floor(ctx, t, x)
+	if err != nil {
+		return fmt.Errorf("the floor: %w", err)
+	}
+	r.Floors = append(r.Floors, o.rate())
+	r.FloorCPU = max(r.FloorCPU, o.cpuPerOperation())
+	return nil
 }
 
 // echoes is the floor of the echo: the trial's own load, on it.
-func (b *bench) echoes(ctx context.Context, t *trial, x *exchange) (float64, error) {
+func (b *bench) echoes(ctx context.Context, t *trial, x *exchange) (*outcome, error) {
 	l := b.load(t, x)
-	l.address, l.prime, l.process = b.echo.address, true, process{}
+	l.address, l.prime, l.process = b.echo.address, true, process{b.echo.cmd.Process.Pid}
 	l.warmUp, l.duration = b.warmUp/2, b.duration/4
-	o, err := l.run(ctx)
-	if err != nil {
-		return 0, fmt.Errorf("the echo: %w", err)
-	}
-	return o.rate(), nil
+	return l.run(ctx)
 }
 
 // tokens is the floor of the token: a thread for each connection.
-func (b *bench) tokens(operation, label string) func(context.Context, *trial, *exchange) (float64, error) {
-	return func(ctx context.Context, t *trial, _ *exchange) (float64, error) {
+func (b *bench) tokens(operation, label string) func(context.Context, *trial, *exchange) (*outcome, error) {
+	return func(ctx context.Context, t *trial, _ *exchange) (*outcome, error) {
 		return b.token.run(ctx, operation, label, t.connections, b.warmUp/2, b.duration/4)
 	}
 }

@@ -43,7 +43,7 @@ func serveEcho(dir string) error {
 		go func() {
 			defer conn.Close()
 			e := echo{conn: tls.Server(conn, config), in: make([]byte, 4<<10)}
-			if err := e.run(); err != nil && !errors.Is(err, io.EOF) {
+			if err := e.run(); !errors.Is(err, io.EOF) {
 				fmt.Fprintln(os.Stderr, "echo:", err)
 			}
 		}()
@@ -79,6 +79,7 @@ type echo struct {
 	out    []byte
 }
 
+// run answers until the client leaves, which is io.EOF.
 func (e *echo) run() error {
 	for {
 		size, err := e.size()

@@ -99,7 +99,7 @@ func newTokenFloor(ctx context.Context, s *site, ciphertext []byte) (*tokenFloor
 }
 
 // run drives the token: operation is gcm, decrypt or sign.
-func (t *tokenFloor) run(ctx context.Context, operation, label string, threads int, warmUp, d time.Duration) (float64, error) {
+func (t *tokenFloor) run(ctx context.Context, operation, label string, threads int, warmUp, d time.Duration) (*outcome, error) {
 	cmd := exec.CommandContext(ctx, t.program, t.library, "strongroom", label, operation, fmt.Sprint(threads),
 		fmt.Sprint(warmUp.Seconds()), fmt.Sprint(d.Seconds()))
 	cmd.Env = append(os.Environ(), "SOFTHSM2_CONF="+t.conf)
@@ -108,13 +108,15 @@ func (t *tokenFloor) run(ctx context.Context, operation, label string, threads i
 	if err != nil {
 		var exit *exec.ExitError
 		if errors.As(err, &exit) {
-			return 0, fmt.Errorf("the token's floor: %w\n%s", err, exit.Stderr)
+			err = fmt.Errorf("%w: %s", err, exit.Stderr)
 		}
-		return 0, err
+		return nil, err
 	}
-	var operations, seconds float64
-	if _, err := fmt.Sscan(string(output), &operations, &seconds); err != nil {
-		return 0, fmt.Errorf("the token's floor says %q: %w", output, err)
+	o := new(outcome)
+	var seconds float64
+	if _, err := fmt.Sscan(string(output), &o.operations, &seconds); err != nil {
+		return nil, fmt.Errorf("the token's program says %q: %w", output, err)
 	}
-	return operations / seconds, nil
+	o.duration = time.Duration(seconds * float64(time.Second))
+	return o, nil
 }

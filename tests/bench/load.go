@@ -35,6 +35,14 @@ type outcome struct {
 // rate is operations per second.
 func (o *outcome) rate() float64 { return float64(o.operations) / o.duration.Seconds() }
 
+// cpuPerOperation is in microseconds, 0 where it is not known.
+func (o *outcome) cpuPerOperation() float64 {
+	if o.operations == 0 {
+		return 0
+	}
+	return microseconds(o.cpu) / float64(o.operations)
+}
+
 // run puts the load on and waits for its end.
 func (l *load) run(ctx context.Context) (*outcome, error) {
 	clients, err := l.dial(ctx)

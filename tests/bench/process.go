@@ -39,9 +39,6 @@ func (p process) cpu() (time.Duration, error) {
 
 // cpuBetween waits for two moments and gives the processor time that the process used between them.
 func (p process) cpuBetween(from, until time.Time) (time.Duration, error) {
-	if p.pid == 0 {
-		return 0, nil
-	}
 	time.Sleep(time.Until(from))
 	before, err := p.cpu()
 	if err != nil {

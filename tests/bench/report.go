@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -64,6 +65,9 @@ func (r *row) verdicts() string {
 	var all []string
 	if r.Allocations != nil {
 		all = append(all, fmt.Sprintf("%d allocations", *r.Allocations))
+	}
+	if r.noisy() {
+		all = append(all, "floors from "+figure(slices.Min(r.Floors))+" to "+figure(slices.Max(r.Floors)))
 	}
 	for _, v := range r.Targets {
 		word := "met"

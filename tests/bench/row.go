@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strconv"
 	"time"
 )
@@ -15,8 +16,9 @@ type row struct {
 	ServerCPU   float64   `json:"server_cpu_us,omitempty"` // for one operation
 	Memory      float64   `json:"memory_mb,omitempty"`     // resident: of the server behind the load, or the most that a program had
 	FloorName   string    `json:"floor_name,omitempty"`
-	Floors      []float64 `json:"floors,omitempty"` // before and behind
-	Ratio       float64   `json:"ratio,omitempty"`  // of the figure to the mean of the floors
+	Floors      []float64 `json:"floors,omitempty"`       // before and behind
+	FloorCPU    float64   `json:"floor_cpu_us,omitempty"` // that the echo used for one operation, at most
+	Ratio       float64   `json:"ratio,omitempty"`        // of the figure to the mean of the floors
 	Allocations *int64    `json:"allocations,omitempty"`
 	Targets     []verdict `json:"targets,omitempty"`
 	Error       string    `json:"error,omitempty"` // why there is no figure
@@ -40,13 +42,16 @@ func (r *row) floor() float64 {
 	return sum / float64(len(r.Floors))
 }
 
+// noisy says that something else had the machine: the floors before and behind are far apart.
+func (r *row) noisy() bool {
+	return len(r.Floors) > 1 && slices.Max(r.Floors) > 1.25*slices.Min(r.Floors)
+}
+
 // measured completes a row by an outcome.
 func (r *row) measured(o *outcome) {
 	r.Figure, r.Unit = o.rate(), "op/s"
 	r.P50, r.P99 = microseconds(quantile(o.latencies, 0.5)), microseconds(quantile(o.latencies, 0.99))
-	if o.operations > 0 {
-		r.ServerCPU = microseconds(o.cpu) / float64(o.operations)
-	}
+	r.ServerCPU = o.cpuPerOperation()
 	if f := r.floor(); f > 0 {
 		r.Ratio = r.Figure / f
 	}
