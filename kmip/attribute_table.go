@@ -58,7 +58,7 @@ func rule[T any](tag ttlv.Tag, name string, since ttlv.Version, flags int) Attri
 	}
 }
 
-// AttributeRules is the table of attributes, in the order in which Get Attributes answers them.
+// AttributeRules is the table of attributes, about in the order of KMIP 1.4 §3.
 var AttributeRules = []AttributeRule{
 	rule[string](ttlv.TagUniqueIdentifier, "Unique Identifier", ttlv.V1_0, client),
 	rule[string](ttlv.TagShortUniqueIdentifier, "Short Unique Identifier", ttlv.V2_0, server),

@@ -10,7 +10,7 @@ import (
 )
 
 // answerer is a connection without its network side, and the key "k".
-func answerer(b *testing.B) *conn {
+func answerer(b testing.TB) *conn {
 	g := newRig(b, Limits{})
 	must[kmip.CreateResponse](b, g.client("alice", ttlv.V2_1), kmip.OperationCreate, aes("k"))
 	c := &conn{server: g.server, identity: "alice", fingerprint: "f", ctx: b.Context(), audit: g.server.Audit.Stream(), payloads: make([]any, len(operations))}
@@ -19,10 +19,14 @@ func answerer(b *testing.B) *conn {
 }
 
 // message is a request of n items of one operation.
-func message(b *testing.B, op kmip.Operation, payload any, n int) []byte {
-	raw, err := ttlv.Append(nil, ttlv.V1_4, ttlv.TagRequestPayload, payload)
+func message(b testing.TB, op kmip.Operation, payload any, n int) []byte {
+	return messageAt(b, ttlv.V1_4, op, payload, n)
+}
+
+func messageAt(b testing.TB, v ttlv.Version, op kmip.Operation, payload any, n int) []byte {
+	raw, err := ttlv.Append(nil, v, ttlv.TagRequestPayload, payload)
 	require.NoError(b, err)
-	m := kmip.RequestMessage{RequestHeader: kmip.RequestHeader{ProtocolVersion: kmip.VersionOf(ttlv.V1_4), BatchCount: int32(n)}}
+	m := kmip.RequestMessage{RequestHeader: kmip.RequestHeader{ProtocolVersion: kmip.VersionOf(v), BatchCount: int32(n)}}
 	for i := range n {
 		item := kmip.RequestBatchItem{Operation: op, RequestPayload: raw}
 		if n > 1 {
@@ -30,7 +34,7 @@ func message(b *testing.B, op kmip.Operation, payload any, n int) []byte {
 		}
 		m.BatchItem = append(m.BatchItem, item)
 	}
-	data, err := ttlv.Append(nil, ttlv.V1_4, ttlv.TagRequestMessage, &m)
+	data, err := ttlv.Append(nil, v, ttlv.TagRequestMessage, &m)
 	require.NoError(b, err)
 	return data
 }
