@@ -129,6 +129,7 @@ The server, and who you are to it, come from a configuration file (--config, or 
 Each of these can be given as a flag or as a variable (STRONGROOM_SERVER, …) too; a flag outdoes a variable, which
 outdoes the file. The program ends with 0 when all went well, 1 when something was refused or failed, and 2 when it
 was not used as it is meant to be.`
+	root.Version = version()
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return misuse{err} })

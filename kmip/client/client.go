@@ -24,9 +24,6 @@ const (
 	responseItems = 1 << 20
 )
 
-// idleCheck is how long a connection may lie unused before it is looked at: a server closes those that idle.
-const idleCheck = 5 * time.Second
-
 // Config says where the server is and who asks.
 type Config struct {
 	Address     string        // host:port, or a host for port 5696
@@ -35,6 +32,7 @@ type Config struct {
 	Limits      ttlv.Limits   // of one response; zero fields are 16 MiB, 32 levels, 2^20 items
 	Connections int           // at most, for requests that are made at once; 0 is 1
 	Timeout     time.Duration // for connecting; 0 is 10 s
+	IdleCheck   time.Duration // how long a connection may lie unused before it is looked at, for servers close them; 0 is 5 s
 }
 
 // withDefaults completes a configuration.
@@ -67,6 +65,9 @@ func (c Config) withDefaults() (Config, error) {
 	c.Connections = max(c.Connections, 1)
 	if c.Timeout == 0 {
 		c.Timeout = 10 * time.Second
+	}
+	if c.IdleCheck == 0 {
+		c.IdleCheck = 5 * time.Second
 	}
 	return c, nil
 }
@@ -144,7 +145,7 @@ func (c *Client) take(ctx context.Context) (*conn, error) {
 		if n == nil {
 			return c.connect(ctx)
 		}
-		if time.Since(n.used) < idleCheck || n.alive() {
+		if time.Since(n.used) < c.config.IdleCheck || n.alive() {
 			return n, nil
 		}
 		n.Close()

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -288,4 +289,25 @@ func TestClosedClient(t *testing.T) {
 	require.NoError(t, c.Close())
 	_, err := activate(t.Context(), c, "a")
 	require.ErrorContains(t, err, "closed")
+}
+
+// TestIdleConnectionThatTheServerClosed: it is looked at before it is used again, and the request does not fail.
+func TestIdleConnectionThatTheServerClosed(t *testing.T) {
+	var closing atomic.Bool
+	r := respond(t, activates)
+	r.after = func() bool { return closing.Load() }
+	c := dial(t, r, func(c *client.Config) { c.IdleCheck = time.Nanosecond })
+	for range 2 { // a living one is used again
+		_, err := activate(t.Context(), c, "a")
+		require.NoError(t, err)
+	}
+	require.EqualValues(t, 1, r.accepted.Load())
+	closing.Store(true)
+	_, err := activate(t.Context(), c, "a")
+	require.NoError(t, err)
+	r.served.Wait() // the server has closed the connection
+	closing.Store(false)
+	_, err = activate(t.Context(), c, "a")
+	require.NoError(t, err)
+	require.EqualValues(t, 2, r.accepted.Load())
 }

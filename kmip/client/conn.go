@@ -21,11 +21,14 @@ type conn struct {
 
 // connect makes a connection.
 func (c *Client) connect(ctx context.Context) (*conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.config.Timeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, c.config.Timeout, fmt.Errorf("no connection within %v", c.config.Timeout))
 	defer cancel()
 	d := tls.Dialer{Config: c.config.TLS}
 	n, err := d.DialContext(ctx, "tcp", c.config.Address)
 	if err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
 		return nil, fmt.Errorf("connecting to %s: %w", c.config.Address, err)
 	}
 	return &conn{Conn: n.(*tls.Conn), used: time.Now()}, nil

@@ -63,6 +63,7 @@ func (c *Client) Batch(ctx context.Context, items ...*Item) error {
 		return err
 	}
 	response, err := c.RoundTripRaw(ctx, request)
+	clear(request) // there may be key material in it
 	if err != nil {
 		return err
 	}
@@ -88,6 +89,11 @@ func (c *Client) encode(items []*Item) ([]byte, error) {
 		m.RequestHeader.BatchOrderOption = &inOrder
 		m.RequestHeader.BatchErrorContinuationOption = kmip.BatchErrorContinuationOptionContinue
 	}
+	defer func() {
+		for i := range m.BatchItem {
+			clear(m.BatchItem[i].RequestPayload)
+		}
+	}()
 	for i, x := range items {
 		payload, err := ttlv.Append(nil, c.config.Version, ttlv.TagRequestPayload, x.Request)
 		if err != nil {

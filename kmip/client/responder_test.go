@@ -10,6 +10,7 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -27,6 +28,8 @@ type responder struct {
 	client   tls.Certificate
 	answer   func(q *kmip.RequestMessage, raw []byte) []byte // nil closes the connection
 	accepted atomic.Int32
+	after    func() bool    // whether to close the connection after an answer
+	served   sync.WaitGroup // connections being served
 }
 
 // respond starts a responder that trusts the client certificate it hands out, and none else.
@@ -53,7 +56,7 @@ func respond(t *testing.T, answer func(*kmip.RequestMessage, []byte) []byte) *re
 				return
 			}
 			r.accepted.Add(1)
-			go r.serve(n)
+			r.served.Go(func() { r.serve(n) })
 		}
 	}()
 	t.Cleanup(func() { l.Close(); <-done })
@@ -84,7 +87,7 @@ func (r *responder) serve(n net.Conn) {
 		if response == nil {
 			return
 		}
-		if _, err := n.Write(response); err != nil {
+		if _, err := n.Write(response); err != nil || r.after != nil && r.after() {
 			return
 		}
 	}
