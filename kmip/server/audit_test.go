@@ -89,7 +89,7 @@ func TestAuditLine(t *testing.T) {
 
 func TestAuditLineOmitsWhatIsNot(t *testing.T) {
 	e := Event{Time: time.Unix(0, 0), Operation: kmip.OperationQuery}
-	require.Equal(t, `{"time":"1970-01-01T00:00:00.000000Z","request":0,"identity":"","fingerprint":"","operation":"Query","result":"Success","duration_us":0`, string(e.append(nil)))
+	require.Equal(t, `{"time":"1970-01-01T00:00:00.000000Z","request":0,"identity":"","fingerprint":"","operation":"Query","result":"Success","duration_us":0`, string(new(auditPen).append(nil, &e)))
 }
 
 func TestAuditLineEscapes(t *testing.T) {
@@ -120,7 +120,7 @@ func FuzzAuditLine(f *testing.F) {
 	f.Fuzz(func(t *testing.T, uid, identity string) {
 		e := event(1)
 		e.UniqueIdentifier, e.Identity = uid, identity
-		line := string(e.append(nil)) + "}"
+		line := string(new(auditPen).append(nil, e)) + "}"
 		require.NotContains(t, line, "\n")
 		var m map[string]any
 		require.NoError(t, json.Unmarshal([]byte(line), &m))
@@ -293,79 +293,6 @@ func TestAuditTornBeyondLine(t *testing.T) {
 	require.Equal(t, 5, n)
 }
 
-// TestVerifyAuditFindsChange damages a file in every way there is, and names the line.
-func TestVerifyAuditFindsChange(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "audit.jsonl")
-	written(t, path, 3)
-	all := written(t, path, 3) // lines 1 and 5 tell of opening
-	all[len(all)-1] += "\n"
-	require.Len(t, all, 8)
-	swap := func(i, j int) []string {
-		b := append([]string(nil), all...)
-		b[i], b[j] = b[j], b[i]
-		return b
-	}
-	without := func(i int) []string { return append(append([]string(nil), all[:i]...), all[i+1:]...) }
-	with := func(i int, line string) []string {
-		return append(append(append([]string(nil), all[:i]...), line), all[i:]...)
-	}
-	cases := map[string]struct {
-		lines []string
-		bad   int
-	}{
-		"first gone":      {without(0), 1},
-		"middle gone":     {without(2), 3},
-		"opening gone":    {without(4), 5},
-		"before opening":  {without(3), 4},
-		"swapped":         {swap(1, 2), 2},
-		"swapped opening": {swap(0, 4), 2},
-		"twice":           {with(3, all[2]), 4},
-		"empty line":      {with(3, "\n"), 4},
-		"foreign line":    {with(3, `{"time":"now"}`+"\n"), 4},
-		"grafted":         {append(append([]string(nil), all[:2]...), all[4:]...), 3},
-	}
-	for name, c := range cases {
-		t.Run(name, func(t *testing.T) {
-			n, err := VerifyAudit(strings.NewReader(strings.Join(c.lines, "")))
-			require.ErrorContains(t, err, fmt.Sprintf("audit line %d:", c.bad))
-			require.Equal(t, c.bad-1, n)
-		})
-	}
-	t.Run("any byte", func(t *testing.T) {
-		whole := []byte(strings.Join(all, ""))
-		for i := range whole {
-			b := bytes.Clone(whole)
-			b[i] ^= 1
-			bad := bytes.Count(whole[:i], []byte("\n")) + 1
-			n, err := VerifyAudit(bytes.NewReader(b))
-			require.Error(t, err, "byte %d", i)
-			require.LessOrEqual(t, n, bad)
-			require.GreaterOrEqual(t, n, bad-1)
-		}
-	})
-	t.Run("endless line", func(t *testing.T) {
-		_, err := VerifyAudit(io.MultiReader(strings.NewReader(all[0]), strings.NewReader(strings.Repeat("x", 1<<20))))
-		require.ErrorContains(t, err, "audit line 2:")
-	})
-}
-
-func FuzzVerifyAudit(f *testing.F) {
-	var chain auditChain
-	b := chain.append(nil, appendOpened(nil, time.Unix(0, 0), &chain.head, nil))
-	b = chain.append(b, event(1).append(nil))
-	f.Add(b)
-	f.Add([]byte(auditOpened))
-	f.Add([]byte("\n"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		n, err := VerifyAudit(bytes.NewReader(b))
-		if err == nil {
-			require.Equal(t, bytes.Count(b, []byte("\n")), n)
-		} else {
-			require.LessOrEqual(t, n, bytes.Count(b, []byte("\n")))
-		}
-	})
-}
-
 // TestAuditHoldsRequestsBack has the writer held up, and a stream take a mebibyte and no more until it runs again.
 func TestAuditHoldsRequestsBack(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
@@ -389,7 +316,7 @@ func TestAuditHoldsRequestsBack(t *testing.T) {
 		close(held)
 	}()
 	n := <-held
-	require.InDelta(t, auditFull/len(event(0).append(nil)), n, 100)
+	require.InDelta(t, auditFull/len(new(auditPen).append(nil, event(0))), n, 100)
 	require.Len(t, a.urgent, 1, "the writer was told")
 	a.drain(false)
 	for range held {
@@ -552,7 +479,8 @@ func TestAuditWriteDoesNotAllocate(t *testing.T) {
 	s := a.Stream()
 	e := event(1)
 	b := make([]byte, 0, 1<<10)
-	require.Zero(t, testing.AllocsPerRun(1000, func() { b = e.append(b[:0]) }))
+	var pen auditPen
+	require.Zero(t, testing.AllocsPerRun(1000, func() { b = pen.append(b[:0], e) }))
 	require.Less(t, testing.AllocsPerRun(100000, func() { s.Write(e) }), 0.5)
 }
 
@@ -578,8 +506,9 @@ func (s *syncBuffer) String() string {
 func BenchmarkAuditEvent(b *testing.B) {
 	e, buf := event(1), make([]byte, 0, 1<<10)
 	b.ReportAllocs()
+	var pen auditPen
 	for b.Loop() {
-		buf = e.append(buf[:0])
+		buf = pen.append(buf[:0], e)
 	}
 }
 
@@ -601,23 +530,9 @@ func BenchmarkAuditWrite(b *testing.B) {
 // BenchmarkAuditChain is what the one writer does for a line, without the file.
 func BenchmarkAuditChain(b *testing.B) {
 	var chain auditChain
-	line, out := event(1).append(nil), make([]byte, 0, 1<<10)
+	line, out := new(auditPen).append(nil, event(1)), make([]byte, 0, 1<<10)
 	b.ReportAllocs()
 	for b.Loop() {
 		out = chain.append(out[:0], line)
-	}
-}
-
-func BenchmarkVerifyAudit(b *testing.B) {
-	var chain auditChain
-	file := chain.append(nil, appendOpened(nil, time.Now(), &chain.head, nil))
-	for range 1000 {
-		file = chain.append(file, event(1).append(nil))
-	}
-	b.SetBytes(int64(len(file)))
-	for b.Loop() {
-		if _, err := VerifyAudit(bytes.NewReader(file)); err != nil {
-			b.Fatal(err)
-		}
 	}
 }
