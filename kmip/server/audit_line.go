@@ -25,17 +25,29 @@ type Event struct {
 	Duration         time.Duration
 }
 
-// append adds the line without hash and closing brace. The slot is told of identifiers that name an HSM key.
-func (e *Event) append(b []byte) []byte {
-	b = append(b, `{"time":"`...)
-	b = appendTime(b, e.Time)
-	b = append(b, `","request":`...)
+// An auditPen remembers how the parts of a line look that the next one of a connection mostly has again: the time of a
+// message, and who sent it.
+type auditPen struct {
+	time                  time.Time
+	identity, fingerprint string
+	begin, who            []byte
+}
+
+// append adds the line of e without hash and closing brace. The slot is told of identifiers that name an HSM key.
+func (p *auditPen) append(b []byte, e *Event) []byte {
+	if p.begin == nil || p.time != e.Time {
+		p.time = e.Time
+		p.begin = append(appendTime(append(p.begin[:0], `{"time":"`...), e.Time), `","request":`...)
+	}
+	if p.who == nil || p.identity != e.Identity || p.fingerprint != e.Fingerprint {
+		p.identity, p.fingerprint = e.Identity, e.Fingerprint
+		p.who = appendJSON(append(p.who[:0], `,"identity":`...), e.Identity)
+		p.who = appendJSON(append(p.who, `,"fingerprint":`...), e.Fingerprint)
+		p.who = append(p.who, `,"operation":"`...)
+	}
+	b = append(b, p.begin...)
 	b = strconv.AppendUint(b, e.Request, 10)
-	b = append(b, `,"identity":`...)
-	b = appendJSON(b, e.Identity)
-	b = append(b, `,"fingerprint":`...)
-	b = appendJSON(b, e.Fingerprint)
-	b = append(b, `,"operation":"`...)
+	b = append(b, p.who...)
 	b = append(b, e.Operation.String()...)
 	b = append(b, '"')
 	if e.UniqueIdentifier != "" {

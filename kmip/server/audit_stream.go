@@ -10,6 +10,7 @@ type AuditStream struct {
 	mu     sync.Mutex
 	room   sync.Cond
 	queue  []byte // lines without hash and closing brace, each ended by a line feed
+	pen    auditPen
 	spare  []byte // the other buffer, when the writer does not have it
 	closed bool   // by the connection: nothing comes any more
 	ended  bool   // by the writer: nothing is taken any more
@@ -56,7 +57,7 @@ func (s *AuditStream) Write(e *Event) {
 		return
 	}
 	before := len(s.queue)
-	s.queue = append(e.append(s.queue), '\n')
+	s.queue = append(s.pen.append(s.queue, e), '\n')
 	if before < auditFull/2 && len(s.queue) >= auditFull/2 {
 		select {
 		case s.audit.urgent <- struct{}{}:

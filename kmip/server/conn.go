@@ -17,7 +17,7 @@ import (
 
 // Sizes of a connection's buffers. They grow for a message that needs it, as its bytes arrive, and shrink again after.
 const (
-	bufferSize = 4 << 10
+	bufferSize = 16 << 10 // what one TLS record carries
 	flushSize  = 64 << 10 // pipelined answers are written at the latest when they come to this
 )
 
@@ -37,6 +37,7 @@ type conn struct {
 	audit    *AuditStream
 	bucket   *bucket
 	deadline time.Time // of reading, as last set
+	writeBy  time.Time // the deadline of writing, as last set
 
 	in       []byte // in[r:w] is read and not yet handled
 	r, w     int
@@ -231,7 +232,10 @@ func (c *conn) flush() error {
 	if len(out) == 0 {
 		return nil
 	}
-	c.tls.SetWriteDeadline(time.Now().Add(c.server.Limits.WriteTimeout))
+	if want := time.Now().Add(c.server.Limits.WriteTimeout); want.Sub(c.writeBy) > time.Second {
+		c.writeBy = want
+		c.tls.SetWriteDeadline(want)
+	}
 	_, err := c.tls.Write(out)
 	c.shrink(out)
 	return err
