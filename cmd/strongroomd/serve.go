@@ -149,12 +149,12 @@ func serve(ctx context.Context, load func() (*conf.Config, error), log *slog.Log
 	}
 }
 
-// spareCollections lets the heap grow to five times what lives before it is collected, unless GOGC says otherwise. What lives
-// is a few megabytes, and nearly all that a request allocates dies with it: collecting at twice that would be done many times
+// spareCollections lets the heap grow to three times what lives before it is collected, unless GOGC says otherwise. What lives
+// is mostly a few megabytes, and nearly all that a request allocates dies with it: collecting at twice that is done many times
 // a second, under load, for nothing.
 func spareCollections() {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(400)
+		debug.SetGCPercent(200)
 	}
 }
 
