@@ -45,6 +45,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("STRONGROOM_CONFIG", filepath.Join(e.WorkDir, "alice.toml"))
 			e.Setenv("ADDRESS", s.address)
 			e.Setenv("TMPDIR", e.WorkDir)
+			e.Setenv("GORACE", "atexit_sleep_ms=0") // else each command takes a second longer under the race detector
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
