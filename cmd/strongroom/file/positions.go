@@ -21,41 +21,72 @@ func workers(size int) int {
 	return max(1, min(runtime.GOMAXPROCS(0), maxMemory/size))
 }
 
+// A section is what a regular file has from where it stands: its size is above 0.
+type section struct {
+	f          *os.File
+	from, size int64
+}
+
+// sectionOf is r as a section, nil if it is none. A file without a size may be one that the kernel makes up as it is read,
+// and is none.
+func sectionOf(r io.Reader) (*section, error) {
+	f, ok := r.(*os.File)
+	if !ok {
+		return nil, nil
+	}
+	end, regular, err := regularSize(f)
+	if err != nil || !regular {
+		return nil, err
+	}
+	from, err := f.Seek(0, io.SeekCurrent)
+	if err != nil || end <= from {
+		return nil, err
+	}
+	return &section{f, from, end - from}, nil
+}
+
+// chunks is how many of n bytes the section has.
+func (s *section) chunks(n int) int64 { return (s.size + int64(n) - 1) / int64(n) }
+
+// read fills b with what is at an offset of the section.
+func (s *section) read(b []byte, at int64) error {
+	if n, err := s.f.ReadAt(b, s.from+at); n < len(b) {
+		if errors.Is(err, io.EOF) {
+			err = errors.New("the file became shorter")
+		}
+		return fmt.Errorf("reading: %w", err)
+	}
+	return nil
+}
+
 // A copier transforms the chunks of one regular file into another, each read from and written to where it belongs.
 type copier struct {
 	*transform
-	r        *os.File
-	w        *os.File
-	from, to int64 // offsets of chunk 0
-	size     int64 // of the input from there on, above 0
-	next     atomic.Int64
+	*section
+	w    *os.File
+	to   int64 // offset of chunk 0
+	next atomic.Int64
 
 	// writing is held while writing: the kernel admits one writer of a file at a time, and those who wait for it
 	// there would keep a core busy.
 	writing sync.Mutex
 }
 
-// positions makes a copier whose output leaves room for head bytes, if r and w allow one. A file without a size may be
-// one that the kernel makes up as it is read, and is left to stream.
+// positions makes a copier whose output leaves room for head bytes, if r and w allow one.
 func positions(w io.Writer, r io.Reader, t *transform, head int64) (*copier, bool, error) {
-	in, ok := r.(*os.File)
-	out, also := w.(*os.File)
-	if !ok || !also {
+	out, ok := w.(*os.File)
+	if !ok {
 		return nil, false, nil
 	}
-	end, regular, err := regularSize(in)
-	if err != nil || !regular {
+	if _, regular, err := regularSize(out); err != nil || !regular {
 		return nil, false, err
 	}
-	if _, regular, err = regularSize(out); err != nil || !regular {
-		return nil, false, err
-	}
-	from, err := in.Seek(0, io.SeekCurrent)
-	if err != nil || end <= from {
+	in, err := sectionOf(r)
+	if err != nil || in == nil {
 		return nil, false, err
 	}
 	to, err := out.Seek(0, io.SeekCurrent)
-	return &copier{transform: t, r: in, w: out, from: from, to: to + head, size: end - from}, err == nil, err
+	return &copier{transform: t, section: in, w: out, to: to + head}, err == nil, err
 }
 
 // regularSize is the size of f, and whether it is a regular file.
@@ -70,7 +101,7 @@ func regularSize(f *os.File) (int64, bool, error) {
 // run works on all chunks. The first error ends it.
 func (c *copier) run(ctx context.Context, p Progress) error {
 	g, ctx := errgroup.WithContext(ctx)
-	count := (c.size + int64(c.in) - 1) / int64(c.in)
+	count := c.chunks(c.in)
 	for range min(int64(workers(c.room())), count) {
 		g.Go(func() error {
 			buf := make([]byte, c.room())
@@ -95,11 +126,8 @@ func (c *copier) run(ctx context.Context, p Progress) error {
 func (c *copier) chunk(buf []byte, index int64, last bool, p Progress) error {
 	at := index * int64(c.in)
 	buf = buf[:min(int64(c.in), c.size-at)]
-	if n, err := c.r.ReadAt(buf, c.from+at); n < len(buf) {
-		if errors.Is(err, io.EOF) {
-			err = errors.New("the file became shorter")
-		}
-		return fmt.Errorf("reading: %w", err)
+	if err := c.read(buf, at); err != nil {
+		return err
 	}
 	n := len(buf)
 	out, err := c.apply(buf, uint64(index), last)

@@ -15,6 +15,7 @@ type piece struct {
 	index uint64
 	last  bool
 	read  int        // bytes of input
+	at    int64      // of a section: where they are
 	done  chan error // the worker's answer
 }
 
@@ -22,16 +23,22 @@ type piece struct {
 // piece that the writer has written goes back to the reader.
 type pipeline struct {
 	*transform
+	input   *section // of a regular file; nil for a reader that has to be read in order
 	free    chan *piece
 	work    chan *piece
 	ordered chan *piece
 }
 
-// stream transforms all of r into w.
+// stream transforms all of r into w. Of a regular file each worker reads its own chunks.
 func stream(ctx context.Context, w io.Writer, r io.Reader, t *transform, p Progress) error {
+	input, err := sectionOf(r)
+	if err != nil {
+		return err
+	}
 	n := workers(2 * t.room())
 	l := &pipeline{
 		transform: t,
+		input:     input,
 		free:      make(chan *piece, 2*n),
 		work:      make(chan *piece, 2*n),
 		ordered:   make(chan *piece, 2*n),
@@ -40,7 +47,12 @@ func stream(ctx context.Context, w io.Writer, r io.Reader, t *transform, p Progr
 		l.free <- &piece{done: make(chan error, 1)}
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return l.read(ctx, r) })
+	g.Go(func() error {
+		if l.input != nil {
+			return l.cut(ctx)
+		}
+		return l.read(ctx, r)
+	})
 	for range n {
 		g.Go(func() error { return l.transformAll() })
 	}
@@ -78,6 +90,24 @@ func (l *pipeline) read(ctx context.Context, r io.Reader) error {
 		}
 		before = p
 	}
+}
+
+// cut hands out the chunks of the section, for the workers to read.
+func (l *pipeline) cut(ctx context.Context) error {
+	defer close(l.work)
+	defer close(l.ordered)
+	count := l.input.chunks(l.in)
+	for index := range count {
+		p, err := l.take(ctx)
+		if err != nil {
+			return err
+		}
+		p.at = index * int64(l.in)
+		p.read = int(min(int64(l.in), l.input.size-p.at))
+		p.chunk, p.index, p.last = p.buf[:p.read], uint64(index), index == count-1
+		l.send(p)
+	}
+	return nil
 }
 
 // fill reads until b is full or r ends. Unlike io.ReadFull it does not take a reader that complains of an unexpected end
@@ -118,11 +148,20 @@ func (l *pipeline) send(p *piece) {
 // transformAll is one worker.
 func (l *pipeline) transformAll() error {
 	for p := range l.work {
-		var err error
-		p.chunk, err = l.apply(p.chunk, p.index, p.last)
-		p.done <- err
+		p.done <- l.transformOne(p)
 	}
 	return nil
+}
+
+// transformOne reads a piece that is not read yet, and transforms it.
+func (l *pipeline) transformOne(p *piece) (err error) {
+	if l.input != nil {
+		if err := l.input.read(p.chunk, p.at); err != nil {
+			return err
+		}
+	}
+	p.chunk, err = l.apply(p.chunk, p.index, p.last)
+	return err
 }
 
 // write writes the pieces in order.
