@@ -29,19 +29,25 @@ const mib = 1 << 20
 // memory is the server's resident memory in bytes.
 func (s *site) memory() int {
 	s.t.Helper()
+	return s.status("VmRSS:")
+}
+
+// status is a number of bytes that the system knows of the server's process.
+func (s *site) status(field string) int {
+	s.t.Helper()
 	status, err := os.ReadFile("/proc/" + strconv.Itoa(s.server.Process.Pid) + "/status")
 	if errors.Is(err, os.ErrNotExist) {
 		s.t.Skip("this system has no /proc")
 	}
 	require.NoError(s.t, err)
 	for line := range strings.Lines(string(status)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+		if rest, ok := strings.CutPrefix(line, field); ok {
 			n, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(rest), " kB"))
 			require.NoError(s.t, err)
 			return n << 10
 		}
 	}
-	s.t.Fatal("no VmRSS: the server has ended")
+	s.t.Fatalf("no %s the server has ended", field)
 	return 0
 }
 
@@ -308,20 +314,21 @@ func TestHostileClaims(t *testing.T) {
 		defer c.Close()
 		connections = append(connections, c)
 	}
-	before := s.memory()
+	resident, mapped := s.memory(), s.status("VmData:")
 	for _, c := range connections {
 		_, err := c.Write(item(ttlv.TagRequestMessage, ttlv.TypeStructure, 2*mib-8))
 		require.NoError(t, err)
 	}
 	s.alive(uid)
-	// Some of it, so that the claim is believed.
+	// Some of it, more than fits a first buffer, so that the claim is believed.
 	for _, c := range connections {
-		_, err := c.Write(make([]byte, 1000))
+		_, err := c.Write(make([]byte, 20_000))
 		require.NoError(t, err)
 	}
 	s.alive(uid)
 	time.Sleep(200 * time.Millisecond)
-	require.Less(t, s.memory()-before, 8*mib, "a claim of 400 MiB costs memory")
+	require.Less(t, s.memory()-resident, 24*mib, "a claim of 400 MiB, of which 4 MiB came, costs memory")
+	require.Less(t, s.status("VmData:")-mapped, 100*mib, "memory is set aside for what is only claimed")
 }
 
 // TestHostileSilence opens connections on which nothing is said, and others on which a message comes byte by byte.
