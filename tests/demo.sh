@@ -3,7 +3,7 @@
 # runs it, checks each result, and exits 0 only if every check held.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-export PATH="$PWD/bin:$PATH"
+export PATH="${STRONGROOM_BIN:-$PWD/bin}:$PATH"
 
 dir=$(mktemp -d "${TMPDIR:-/tmp}/strongroom-demo.XXXXXX")
 server=

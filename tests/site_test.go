@@ -156,20 +156,10 @@ func (s *site) exec(env []string, program string, args ...string) result {
 	return result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode(), append([]string{program}, args...)}
 }
 
-// strongroomd runs an operator's command, strongroom a user's as the administrator, as that of somebody else.
+// strongroomd runs an operator's command.
 func (s *site) strongroomd(args ...string) result {
 	s.t.Helper()
 	return s.exec(nil, filepath.Join(bin, "strongroomd"), args...)
-}
-
-func (s *site) strongroom(args ...string) result {
-	s.t.Helper()
-	return s.as("admin", args...)
-}
-
-func (s *site) as(name string, args ...string) result {
-	s.t.Helper()
-	return s.exec([]string{"STRONGROOM_CONFIG=" + s.path("clients", name+".toml")}, filepath.Join(bin, "strongroom"), args...)
 }
 
 // addClient issues a certificate.
