@@ -9,8 +9,9 @@ go=${GO:-go}
 
 expected=$("$go" list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./... | grep -c . || true)
 
-"$go" test -v "$@" ./... 2>&1 | awk -v expected="$expected" '
+"$go" test -v "$@" ./... | awk -v expected="$expected" '
   # go test prints the packages one after another: what one has printed is kept until its last line tells how it ended.
+  # What the compiler says goes past all this, to standard error.
   { kept[++n] = $0 }
   /^ *--- PASS: / { passed++ }
   /^ *--- SKIP: / { skipped++; print $0 ":" (n > 1 && kept[n - 1] ~ /^ +[^ -]/ ? kept[n - 1] : "") }
