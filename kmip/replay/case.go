@@ -163,6 +163,17 @@ func (it *item) all(tag ttlv.Tag) (found []*item) {
 	return found
 }
 
+// find is the first item with a tag, at any depth; nil without one.
+func (it *item) find(tag ttlv.Tag) (found *item) {
+	it.each(func(x *item) bool {
+		if x.Tag == tag {
+			found = x
+		}
+		return found == nil
+	})
+	return found
+}
+
 // each calls f for an item and all that is in it, until f gives false.
 func (it *item) each(f func(*item) bool) bool {
 	if !f(it) {

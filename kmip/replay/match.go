@@ -13,21 +13,26 @@ import (
 // A diff is a difference within one message.
 type diff struct{ path, want, got string }
 
-// compare compares the answer to a request with the one expected, and binds the variables of the latter.
-func (s *scope) compare(want *item, request, got ttlv.Node) []diff {
-	asked, answered, expected := batch(request), batch(got), want.all(ttlv.TagBatchItem)
-	var diffs []diff
-	if header := want.child(ttlv.TagResponseHeader); header != nil {
+// compare compares the answer to a step's request with the one expected, and binds the variables of the latter.
+func (s *scope) compare(step *step, request, got ttlv.Node) (diffs []diff) {
+	header := child(got, ttlv.TagResponseHeader)
+	if want := step.response.child(ttlv.TagResponseHeader); want != nil {
 		m := matcher{scope: s}
-		diffs = m.item("ResponseHeader", 0, header, child(got, ttlv.TagResponseHeader))
+		diffs = m.item("ResponseHeader", 0, want, header)
 	}
+	version := ttlv.TagProtocolVersion // that of the request, whatever the case shows
+	if w, g := child(child(request, ttlv.TagRequestHeader), version), child(header, version); text(w, 0) != text(g, 0) {
+		diffs = append(diffs, diff{"ResponseHeader/ProtocolVersion", text(w, 0), text(g, 0)})
+	}
+	asked, answered := batch(request), batch(got)
+	questions, expected := step.request.all(ttlv.TagBatchItem), step.response.all(ttlv.TagBatchItem)
 	if len(answered) != len(expected) {
 		return append(diffs, diff{"BatchItem", fmt.Sprintf("%d of them", len(expected)), fmt.Sprint(len(answered))})
 	}
 	for i, w := range expected {
 		m := matcher{scope: s}
 		if i < len(asked) {
-			m.about(asked[i], answered[i])
+			m.about(questions[i], asked[i], answered[i])
 		}
 		path := "BatchItem"
 		if len(expected) > 1 {
@@ -43,16 +48,17 @@ type matcher struct {
 	*scope
 	operation kmip.Operation
 	request   ttlv.Node // the batch item that is answered
-	fresh     bool      // the server made the object's material
+	object    object    // that the answer is about
 	random    bool      // the answer differs each time
 }
 
-// about learns what a batch item is about from its request and the identifier in its answer.
-func (m *matcher) about(asked, answered ttlv.Node) {
+// about learns what a batch item is about: from the case's request, from the same with its variables filled in, and from
+// the identifier in the answer.
+func (m *matcher) about(question *item, asked, answered ttlv.Node) {
 	m.operation, m.request = kmip.Operation(enumOf(asked, ttlv.TagOperation)), asked
 	uid, _ := child(child(answered, ttlv.TagResponsePayload), ttlv.TagUniqueIdentifier).Value.(string)
-	m.fresh = m.made[uid]
-	m.random = m.randomizes(uid)
+	m.object = m.objects[uid]
+	m.random = m.randomizes(question)
 }
 
 // batchItem compares the answer to one operation. Of another outcome than the expected one, only that is said, with the

@@ -25,7 +25,9 @@ var own = map[ttlv.Tag]bool{
 	ttlv.TagServerCorrelationValue: true,
 	ttlv.TagClientCorrelationValue: true,
 	ttlv.TagServerInformation:      true,
+	ttlv.TagRandomNumberGenerator:  true,
 	ttlv.TagLeaseTime:              true,
+	ttlv.TagProtocolVersion:        true, // compared with the request's
 }
 
 // identifies are the items whose value is an identifier that the server chose.
@@ -101,6 +103,8 @@ func (m *matcher) mayHave(parent ttlv.Tag, got ttlv.Node) bool {
 	asked := child(m.request, ttlv.TagRequestPayload).Children
 	top := parent == ttlv.TagResponsePayload
 	switch m.operation {
+	case kmip.OperationLocate:
+		return got.Tag == ttlv.TagLocatedItems
 	case kmip.OperationQuery, kmip.OperationGetAttributeList:
 		return top
 	case kmip.OperationDiscoverVersions: // all, where the client named none
@@ -126,13 +130,13 @@ func ofServer(n ttlv.Node) bool {
 
 // any says that a value is not compared. Its tag is that of the attribute where it is an Attribute Value.
 func (m *matcher) any(tag ttlv.Tag, want *item) bool {
-	if own[tag] || identifies[tag] || tag == ttlv.TagVendorIdentification && m.operation == kmip.OperationQuery {
+	if own[tag] && !(tag == ttlv.TagProtocolVersion && m.operation != 0) || identifies[tag] || tag == ttlv.TagVendorIdentification && m.operation == kmip.OperationQuery {
 		return true
 	}
 	if t, ok := want.Value.(time.Time); ok {
 		return !m.dates[t.Unix()]
 	}
-	return m.fresh && ofMaterial[tag] || m.random && (tag == ttlv.TagData || ofMaterial[tag])
+	return m.object.generated && ofMaterial[tag] || m.random && (tag == ttlv.TagData || ofMaterial[tag])
 }
 
 // anySize says that a value that is not compared may be of any size.
@@ -141,17 +145,24 @@ func anySize(path string) bool {
 }
 
 // randomizes says that what an operation answers differs each time, or with the material of a key that the server made.
-func (m *matcher) randomizes(uid string) bool {
+func (m *matcher) randomizes(asked *item) bool {
 	switch m.operation {
 	case kmip.OperationRNGRetrieve:
 		return true
+	case kmip.OperationDecrypt: // what another key encrypted, when the case was recorded
+		data := asked.find(ttlv.TagData)
+		return m.object.generated && data != nil && data.variable == ""
 	case kmip.OperationEncrypt, kmip.OperationSign:
 	default:
 		return false
 	}
-	padding := kmip.PaddingMethod(find(m.request, ttlv.TagPaddingMethod))
-	if padding == 0 {
-		padding = kmip.PaddingMethod(m.pads[uid])
+	padding := m.object.padding
+	if p, ok := find(m.request, ttlv.TagPaddingMethod).(uint32); ok {
+		padding = kmip.PaddingMethod(p)
+	}
+	randomIV := m.object.randomIV
+	if r, ok := find(m.request, ttlv.TagRandomIV).(bool); ok {
+		randomIV = r
 	}
 	switch padding {
 	case kmip.PaddingMethodPSS, kmip.PaddingMethodOAEP:
@@ -159,5 +170,5 @@ func (m *matcher) randomizes(uid string) bool {
 	case kmip.PaddingMethodPKCS1v15:
 		return m.operation == kmip.OperationEncrypt
 	}
-	return m.fresh
+	return m.object.generated || randomIV
 }

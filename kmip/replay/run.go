@@ -33,11 +33,31 @@ func (d Difference) String() string {
 	return fmt.Sprintf("step %d, %s: %s: want %s, got %s", d.Step, d.Operation, d.Path, shown(d.Want), shown(d.Got))
 }
 
-// Run plays a case and returns where the server's answers differ from those expected. It goes on after a difference, so
+// A Player plays cases against one server. It remembers from one case to the next what the rules need to know of the objects
+// that were made.
+type Player struct {
+	send    Send
+	objects map[string]object // by identifier
+}
+
+// An object is what is known of one that a case made.
+type object struct {
+	generated bool               // its material is the server's
+	padding   kmip.PaddingMethod // of its Cryptographic Parameters
+	randomIV  bool               // likewise
+}
+
+// NewPlayer returns a Player that knows of no objects yet.
+func NewPlayer(send Send) *Player { return &Player{send: send, objects: map[string]object{}} }
+
+// Play plays a case and returns where the server's answers differ from those expected. It goes on after a difference, so
 // that what a case cleans up at its end is cleaned up, unless a later request needs what a missing answer should have told.
 // An error is one of the connection, or an answer that is not TTLV.
-func (c *Case) Run(ctx context.Context, send Send) ([]Difference, error) {
-	s := &scope{now: time.Now().Truncate(time.Second), values: map[string]any{}, dates: map[int64]bool{}, made: map[string]bool{}, pads: map[string]uint32{}}
+func (p *Player) Play(ctx context.Context, c *Case) ([]Difference, error) {
+	s := &scope{
+		objects: p.objects, now: time.Now().Truncate(time.Second),
+		values: map[string]any{}, last: map[ttlv.Tag]any{}, dates: map[int64]bool{},
+	}
 	var all []Difference
 	for i := range c.steps {
 		step := &c.steps[i]
@@ -50,7 +70,7 @@ func (c *Case) Run(ctx context.Context, send Send) ([]Difference, error) {
 			return all, nil
 		}
 		s.noteDates(&step.request)
-		answer, err := send(ctx, request.Append(nil))
+		answer, err := p.send(ctx, request.Append(nil))
 		if err != nil {
 			return all, fmt.Errorf("%s, step %d: %w", c.Name, i, err)
 		}
@@ -59,7 +79,8 @@ func (c *Case) Run(ctx context.Context, send Send) ([]Difference, error) {
 			return all, fmt.Errorf("%s, step %d: reading the answer: %w", c.Name, i, err)
 		}
 		s.noteObjects(request, response)
-		for _, d := range s.compare(&step.response, request, response) {
+		s.noteValues(response)
+		for _, d := range s.compare(step, request, response) {
 			note(d.path, d.want, d.got)
 		}
 	}
@@ -93,20 +114,27 @@ func (s *scope) noteDates(request *item) {
 func (s *scope) noteObjects(request, response ttlv.Node) {
 	asked, answered := batch(request), batch(response)
 	for i := range min(len(asked), len(answered)) {
-		payload := child(answered[i], ttlv.TagResponsePayload)
 		op := kmip.Operation(enumOf(asked[i], ttlv.TagOperation))
-		for _, c := range payload.Children {
-			uid, ok := c.Value.(string)
-			if !ok || !identifies[c.Tag] {
-				continue
-			}
-			if generates[op] {
-				s.made[uid] = true
-			}
-			if op == kmip.OperationRegister {
-				s.pads[uid] = find(asked[i], ttlv.TagPaddingMethod)
+		if !generates[op] && op != kmip.OperationRegister && op != kmip.OperationImport {
+			continue
+		}
+		padding, _ := find(asked[i], ttlv.TagPaddingMethod).(uint32)
+		randomIV, _ := find(asked[i], ttlv.TagRandomIV).(bool)
+		for _, c := range child(answered[i], ttlv.TagResponsePayload).Children {
+			if uid, ok := c.Value.(string); ok && identifies[c.Tag] {
+				s.objects[uid] = object{generates[op], kmip.PaddingMethod(padding), randomIV}
 			}
 		}
+	}
+}
+
+// noteValues remembers the last value of each tag, for variables that no answer binds.
+func (s *scope) noteValues(n ttlv.Node) {
+	if n.Type != ttlv.TypeStructure {
+		s.last[n.Tag] = n.Value
+	}
+	for _, c := range n.Children {
+		s.noteValues(c)
 	}
 }
 
@@ -136,17 +164,17 @@ func enumOf(n ttlv.Node, tag ttlv.Tag) uint32 {
 	return v
 }
 
-// find is the value of the first Enumeration with a tag in n, at any depth; 0 without one.
-func find(n ttlv.Node, tag ttlv.Tag) uint32 {
-	if v, ok := n.Value.(uint32); ok && n.Tag == tag {
-		return v
+// find is the value of the first item with a tag in n, at any depth; nil without one.
+func find(n ttlv.Node, tag ttlv.Tag) any {
+	if n.Tag == tag {
+		return n.Value
 	}
 	for _, c := range n.Children {
-		if v := find(c, tag); v != 0 {
+		if v := find(c, tag); v != nil {
 			return v
 		}
 	}
-	return 0
+	return nil
 }
 
 // fork is a scope in which variables may be bound without effect on s.

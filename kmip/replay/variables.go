@@ -13,11 +13,11 @@ const tolerance = time.Minute
 
 // A scope is what is known in the course of a run.
 type scope struct {
-	now    time.Time         // when the run began
-	values map[string]any    // of the variables that are bound; a string or bytes
-	dates  map[int64]bool    // the literal dates of the requests, in seconds
-	made   map[string]bool   // identifiers of objects whose material the server made
-	pads   map[string]uint32 // by identifier, the Padding Method that was registered with the object
+	objects map[string]object // of the Player
+	now     time.Time         // when the run began
+	values  map[string]any    // of the variables that are bound
+	last    map[ttlv.Tag]any  // the last value of each tag in the answers
+	dates   map[int64]bool    // the literal dates of the requests, in seconds
 }
 
 // date is the date that a variable such as $NOW or $NOW-3600 stands for.
@@ -59,8 +59,11 @@ func (s *scope) value(it *item) (any, error) {
 		return date, nil
 	}
 	value, ok := s.values[it.variable]
+	if !ok && namedAfter(it.variable, it.Tag) {
+		value, ok = s.last[it.Tag]
+	}
 	if !ok {
-		return nil, fmt.Errorf("no answer has given %s a value", it.variable)
+		return nil, fmt.Errorf("a value of %s, which no answer has given", it.variable)
 	}
 	switch value.(type) {
 	case string:
@@ -72,4 +75,11 @@ func (s *scope) value(it *item) (any, error) {
 		return nil, fmt.Errorf("%s is no %v", it.variable, it.Type)
 	}
 	return value, nil
+}
+
+// namedAfter says that a variable is called like a tag, with or without a number: $MAC_DATA and $DATA_0. A few cases ask for
+// such a variable after an answer that shows the value that was recorded in its place.
+func namedAfter(variable string, tag ttlv.Tag) bool {
+	name := strings.TrimRight(strings.TrimPrefix(variable, "$"), "0123456789")
+	return strings.EqualFold(strings.ReplaceAll(name, "_", ""), tag.String())
 }
