@@ -116,7 +116,7 @@ func misused(format string, args ...any) error { return misuse{fmt.Errorf(format
 // rootCommand assembles the program's commands.
 func (p *program) rootCommand() *cobra.Command {
 	root := group("strongroom", "Keys in a KMIP server, and what is done with them",
-		p.symCommand(), p.rsaCommand(), p.locateCommand(), p.attributesCommand(), p.accessCommand(), p.serverCommand(), p.fileCommand())
+		p.symCommand(), p.rsaCommand(), p.locateCommand(), p.attributesCommand(), p.accessCommand(), p.serverCommand(), p.fileCommand(), p.kmipCommand())
 	root.Long = `Make and manage keys in a KMIP key server, and encrypt, decrypt and sign with them.
 
 The server, and who you are to it, come from a configuration file (--config, or $STRONGROOM_CONFIG):
