@@ -196,6 +196,7 @@ func TestStopFinishes(t *testing.T) {
 	request := rawCreate(t, ttlv.V2_1)
 	var mu sync.Mutex
 	var uids []string
+	idle := []*tls.Conn{s.dial("admin"), s.dial("admin")} // do not hold it up
 	var answered atomic.Int64
 	var wg sync.WaitGroup
 	for i := range 16 {
@@ -232,7 +233,6 @@ func TestStopFinishes(t *testing.T) {
 			}
 		})
 	}
-	idle := []*tls.Conn{s.dial("admin"), s.dial("admin")} // do not hold it up
 	require.Eventually(t, func() bool { return answered.Load() > 64 }, 20*time.Second, time.Millisecond)
 	process, exited := s.server, s.exited
 	began := time.Now()
