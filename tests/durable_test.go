@@ -197,6 +197,12 @@ func TestStopFinishes(t *testing.T) {
 	var mu sync.Mutex
 	var uids []string
 	idle := []*tls.Conn{s.dial("admin"), s.dial("admin")} // do not hold it up
+	for _, c := range idle {
+		_, err := c.Write(message(t, ttlv.V2_1, kmip.OperationWhoAmI, &kmip.WhoAmIRequest{}))
+		require.NoError(t, err)
+		_, err = receive(c)
+		require.NoError(t, err)
+	}
 	var answered atomic.Int64
 	var wg sync.WaitGroup
 	for i := range 16 {
