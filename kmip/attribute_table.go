@@ -17,6 +17,7 @@ type AttributeRule struct {
 	ClientSets   bool         // the client may give it when the object is made, or add it
 	Modify       bool         // the client may modify it
 	Delete       bool         // the client may delete it
+	Zero         any          // the zero value of its type; nil for a vendor attribute, whose type is its own
 
 	decode func(*ttlv.Decoder, ttlv.Item) (any, error)
 	encode func(*ttlv.Encoder, ttlv.Tag, any) error
@@ -39,8 +40,9 @@ func rule[T any](tag ttlv.Tag, name string, since ttlv.Version, flags int) Attri
 	if flags&old != 0 {
 		until = ttlv.V1_4
 	}
+	var zero T
 	return AttributeRule{
-		Tag: tag, Name: name, Since: since, Until: until,
+		Tag: tag, Name: name, Since: since, Until: until, Zero: zero,
 		Multiple:   flags&multiple != 0,
 		ClientSets: flags&client != 0,
 		Modify:     flags&modify != 0,

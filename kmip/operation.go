@@ -19,6 +19,8 @@ func payload[Request, Response any](op Operation, since ttlv.Version) Payload {
 var Payloads = []Payload{
 	payload[CreateRequest, CreateResponse](OperationCreate, ttlv.V1_0),
 	payload[CreateKeyPairRequest, CreateKeyPairResponse](OperationCreateKeyPair, ttlv.V1_0),
+	payload[ReKeyRequest, ReKeyResponse](OperationReKey, ttlv.V1_0),
+	payload[ReKeyKeyPairRequest, ReKeyKeyPairResponse](OperationReKeyKeyPair, ttlv.V1_1),
 	payload[RegisterRequest, RegisterResponse](OperationRegister, ttlv.V1_0),
 	payload[ImportRequest, ImportResponse](OperationImport, ttlv.V1_4),
 	payload[ExportRequest, ExportResponse](OperationExport, ttlv.V1_4),
@@ -28,6 +30,8 @@ var Payloads = []Payload{
 	payload[AddAttributeRequest, AddAttributeResponse](OperationAddAttribute, ttlv.V1_0),
 	payload[ModifyAttributeRequest, ModifyAttributeResponse](OperationModifyAttribute, ttlv.V1_0),
 	payload[DeleteAttributeRequest, DeleteAttributeResponse](OperationDeleteAttribute, ttlv.V1_0),
+	payload[SetAttributeRequest, SetAttributeResponse](OperationSetAttribute, ttlv.V2_0),
+	payload[AdjustAttributeRequest, AdjustAttributeResponse](OperationAdjustAttribute, ttlv.V2_0),
 	payload[LocateRequest, LocateResponse](OperationLocate, ttlv.V1_0),
 	payload[ActivateRequest, ActivateResponse](OperationActivate, ttlv.V1_0),
 	payload[RevokeRequest, RevokeResponse](OperationRevoke, ttlv.V1_0),

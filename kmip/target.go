@@ -11,6 +11,12 @@ func (r *GetRequest) Target() UniqueIdentifier { return r.UniqueIdentifier }
 // Target is the object asked for.
 func (r *ExportRequest) Target() UniqueIdentifier { return r.UniqueIdentifier }
 
+// Target is the key to replace.
+func (r *ReKeyRequest) Target() UniqueIdentifier { return r.UniqueIdentifier }
+
+// Target is the private half of the pair to replace.
+func (r *ReKeyKeyPairRequest) Target() UniqueIdentifier { return r.PrivateKeyUniqueIdentifier }
+
 // Target is the object asked for.
 func (r *GetAttributesRequest) Target() UniqueIdentifier { return r.UniqueIdentifier }
 
@@ -25,6 +31,12 @@ func (r *ModifyAttributeRequest) Target() UniqueIdentifier { return r.UniqueIden
 
 // Target is the object asked for.
 func (r *DeleteAttributeRequest) Target() UniqueIdentifier { return r.UniqueIdentifier }
+
+// Target is the object asked for.
+func (r *SetAttributeRequest) Target() UniqueIdentifier { return r.UniqueIdentifier }
+
+// Target is the object asked for.
+func (r *AdjustAttributeRequest) Target() UniqueIdentifier { return r.UniqueIdentifier }
 
 // Target is the object asked for.
 func (r *ActivateRequest) Target() UniqueIdentifier { return r.UniqueIdentifier }

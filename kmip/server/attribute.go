@@ -71,7 +71,7 @@ func (r *Request) addAttribute(o *kmip.Object, q *kmip.AddAttributeRequest) (*km
 		return nil, err
 	}
 	err = r.update(o, func(o *kmip.Object) error {
-		if err := r.mayChange(o, a, func(r *kmip.AttributeRule) bool { return r.ClientSets && (r.Modify || r.Delete) }); err != nil {
+		if err := r.mayChange(o, a, addable); err != nil {
 			return err
 		}
 		switch {
@@ -82,7 +82,11 @@ func (r *Request) addAttribute(o *kmip.Object, q *kmip.AddAttributeRequest) (*km
 		case o.Attributes.Has(a):
 			return kmip.Errorf(kmip.ResultReasonInvalidField, "%q has the attribute %v with that value already", o.UniqueIdentifier, a)
 		}
-		o.Attributes = append(o.Attributes, plain(a))
+		kept, err := kept(a)
+		if err != nil {
+			return err
+		}
+		o.Attributes = append(o.Attributes, kept)
 		return nil
 	})
 	if err != nil {
@@ -99,7 +103,7 @@ func (r *Request) modifyAttribute(o *kmip.Object, q *kmip.ModifyAttributeRequest
 		return nil, err
 	}
 	err = r.update(o, func(o *kmip.Object) error {
-		if err := r.mayChange(o, a, func(r *kmip.AttributeRule) bool { return r.Modify }); err != nil {
+		if err := r.mayChange(o, a, modifiable); err != nil {
 			return err
 		}
 		i, err := instance(o, a, q.CurrentAttribute, a.Index())
@@ -109,8 +113,8 @@ func (r *Request) modifyAttribute(o *kmip.Object, q *kmip.ModifyAttributeRequest
 		if err := tightens(o, a); err != nil {
 			return err
 		}
-		o.Attributes[i] = plain(a)
-		return nil
+		o.Attributes[i], err = kept(a)
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -181,10 +185,27 @@ func only(list kmip.Attributes) (kmip.Attribute, error) {
 	return list[0], nil
 }
 
-// plain is an attribute without the index that a request gave it.
-func plain(a kmip.Attribute) kmip.Attribute {
-	return kmip.Attribute{Tag: a.Tag, Vendor: a.Vendor, Name: a.Name, Value: a.Value}
+// kept is an attribute as it is kept: without the index that a request gave it, and Usage Limits with the count they begin
+// with.
+func kept(a kmip.Attribute) (kmip.Attribute, error) {
+	a = kmip.Attribute{Tag: a.Tag, Vendor: a.Vendor, Name: a.Name, Value: a.Value}
+	l, ok := a.Value.(kmip.UsageLimits)
+	if !ok {
+		return a, nil
+	}
+	var err error
+	a.Value, err = unused(l)
+	return a, err
 }
+
+// addable says whether a client may add an attribute to an object that does not have it. The Original Creation Date may be
+// added, and never changed: KMIP 2.1 §4.38.
+func addable(r *kmip.AttributeRule) bool {
+	return r.ClientSets && (r.Modify || r.Delete) || r.Tag == ttlv.TagOriginalCreationDate
+}
+
+// modifiable says whether a client may change an attribute that an object has.
+func modifiable(r *kmip.AttributeRule) bool { return r.Modify }
 
 // mayChange refuses what the rules of the attribute, or the state of the object, do not let a client change.
 func (r *Request) mayChange(o *kmip.Object, a kmip.Attribute, allows func(*kmip.AttributeRule) bool) error {
@@ -197,6 +218,8 @@ func (r *Request) mayChange(o *kmip.Object, a kmip.Attribute, allows func(*kmip.
 		return kmip.Errorf(kmip.ResultReasonAttributeReadOnly, "the attribute %v cannot be changed so", a)
 	}
 	switch a.Tag {
+	case ttlv.TagUsageLimits:
+		return begun(o)
 	case ttlv.TagActivationDate, ttlv.TagProcessStartDate, ttlv.TagProtectStopDate, ttlv.TagDeactivationDate:
 		s := o.State(r.now)
 		if s != kmip.StatePreActive && !(s == kmip.StateActive && a.Tag != ttlv.TagActivationDate) {

@@ -32,37 +32,18 @@ func (r *Request) create(k *call, q *kmip.CreateRequest) (*kmip.CreateResponse, 
 	return &kmip.CreateResponse{ObjectType: q.ObjectType, UniqueIdentifier: kmip.UniqueIdentifier(o.UniqueIdentifier)}, nil
 }
 
-// createKeyPair answers Create Key Pair. KMIP 2.1 §6.1.9. The public half of a pair that the client named is named with
-// "_pk" behind, unless the client named it too.
+// createKeyPair answers Create Key Pair. KMIP 2.1 §6.1.9.
 func (r *Request) createKeyPair(k *call, q *kmip.CreateKeyPairRequest) (*kmip.CreateKeyPairResponse, error) {
-	for _, m := range []*kmip.ProtectionStorageMask{q.CommonProtectionStorageMasks, q.PrivateProtectionStorageMasks, q.PublicProtectionStorageMasks} {
-		if m != nil {
-			if err := software(*m); err != nil {
-				return nil, err
-			}
-		}
+	if err := softwarePair(q.CommonProtectionStorageMasks, q.PrivateProtectionStorageMasks, q.PublicProtectionStorageMasks); err != nil {
+		return nil, err
 	}
 	common := append(kmip.Attributes{}, q.CommonAttributes...)
-	private, backend, err := r.prepare(k, kmip.ObjectTypePrivateKey, merge(common, q.PrivateKeyAttributes))
+	private, public, backend, err := r.preparePair(k, merge(common, q.PrivateKeyAttributes), merge(common.Without(ttlv.TagUniqueIdentifier), q.PublicKeyAttributes))
 	if err != nil {
 		return nil, err
 	}
-	if err := described(private.Attributes); err != nil {
-		return nil, err
-	}
-	publicAttributes := merge(common.Without(ttlv.TagUniqueIdentifier), q.PublicKeyAttributes)
-	if name, ok := kmip.Get[string](private.Attributes, ttlv.TagUniqueIdentifier); ok && !publicAttributes.Contains(ttlv.TagUniqueIdentifier) && named(common, q.PrivateKeyAttributes) {
-		publicAttributes = publicAttributes.With(ttlv.TagUniqueIdentifier, name+"_pk")
-	}
-	public, other, err := r.prepare(&call{operation: k.operation}, kmip.ObjectTypePublicKey, publicAttributes)
-	if err != nil {
-		return nil, err
-	}
-	if other != backend || public.UniqueIdentifier == private.UniqueIdentifier {
-		return nil, kmip.Errorf(kmip.ResultReasonInvalidField, "the halves of a pair cannot be %q and %q", private.UniqueIdentifier, public.UniqueIdentifier)
-	}
-	private.Attributes = linked(generated(private.Attributes, r.now), kmip.LinkTypePublicKeyLink, public.UniqueIdentifier)
-	public.Attributes = linked(generated(public.Attributes, r.now), kmip.LinkTypePrivateKeyLink, private.UniqueIdentifier)
+	private.Attributes, public.Attributes = generated(private.Attributes, r.now), generated(public.Attributes, r.now)
+	pair(private, public)
 	if err := backend.GeneratePair(r.ctx, private, public); err != nil {
 		return nil, err
 	}
@@ -71,6 +52,47 @@ func (r *Request) createKeyPair(k *call, q *kmip.CreateKeyPairRequest) (*kmip.Cr
 		PrivateKeyUniqueIdentifier: kmip.UniqueIdentifier(private.UniqueIdentifier),
 		PublicKeyUniqueIdentifier:  kmip.UniqueIdentifier(public.UniqueIdentifier),
 	}, nil
+}
+
+// preparePair prepares the two halves of a pair. The public one of a pair that the client named is named with "_pk" behind,
+// unless the client named it too.
+func (r *Request) preparePair(k *call, privateAttributes, publicAttributes kmip.Attributes) (private, public *kmip.Object, backend kmip.Backend, err error) {
+	private, backend, err = r.prepare(k, kmip.ObjectTypePrivateKey, privateAttributes)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if err := described(private.Attributes); err != nil {
+		return nil, nil, nil, err
+	}
+	if name, ok := kmip.Get[string](privateAttributes, ttlv.TagUniqueIdentifier); ok && !publicAttributes.Contains(ttlv.TagUniqueIdentifier) {
+		publicAttributes = publicAttributes.With(ttlv.TagUniqueIdentifier, name+"_pk")
+	}
+	public, other, err := r.prepare(&call{operation: k.operation}, kmip.ObjectTypePublicKey, publicAttributes)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if other != backend || public.UniqueIdentifier == private.UniqueIdentifier {
+		return nil, nil, nil, kmip.Errorf(kmip.ResultReasonInvalidField, "the halves of a pair cannot be %q and %q", private.UniqueIdentifier, public.UniqueIdentifier)
+	}
+	return private, public, backend, nil
+}
+
+// pair links the halves of a pair to each other.
+func pair(private, public *kmip.Object) {
+	private.Attributes = linked(private.Attributes, kmip.LinkTypePublicKeyLink, public.UniqueIdentifier)
+	public.Attributes = linked(public.Attributes, kmip.LinkTypePrivateKeyLink, private.UniqueIdentifier)
+}
+
+// softwarePair is software for the masks that a request for a pair has.
+func softwarePair(masks ...*kmip.ProtectionStorageMask) error {
+	for _, m := range masks {
+		if m != nil {
+			if err := software(*m); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // software refuses protection storage that is not there: keys live in software, or in a token by their identifier.
@@ -94,16 +116,6 @@ func merge(common, own kmip.Attributes) kmip.Attributes {
 		merged = merged.WithoutAll(a)
 	}
 	return append(merged, own...)
-}
-
-// named says whether the client named the private half itself.
-func named(lists ...kmip.Attributes) bool {
-	for _, a := range lists {
-		if a.Contains(ttlv.TagUniqueIdentifier) {
-			return true
-		}
-	}
-	return false
 }
 
 func linked(a kmip.Attributes, t kmip.LinkType, uid string) kmip.Attributes {
@@ -141,6 +153,12 @@ func (r *Request) prepare(k *call, t kmip.ObjectType, given kmip.Attributes) (*k
 	}
 	if err := settable(given); err != nil {
 		return nil, nil, err
+	}
+	if l, ok := kmip.Get[kmip.UsageLimits](given, ttlv.TagUsageLimits); ok {
+		if l, err = unused(l); err != nil {
+			return nil, nil, err
+		}
+		given = given.With(ttlv.TagUsageLimits, l)
 	}
 	token := backend == r.server.HSM
 	if err := r.mayWrapWith(given, token); err != nil {

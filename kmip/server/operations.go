@@ -28,6 +28,11 @@ var operations = []operation{
 	object(kmip.OperationAddAttribute, need{states: anyState}, (*Request).addAttribute),
 	object(kmip.OperationModifyAttribute, need{states: anyState}, (*Request).modifyAttribute),
 	object(kmip.OperationDeleteAttribute, need{states: anyState}, (*Request).deleteAttribute),
+	object(kmip.OperationSetAttribute, need{states: anyState}, (*Request).setAttribute),
+	object(kmip.OperationAdjustAttribute, need{states: anyState}, (*Request).adjustAttribute),
+
+	object(kmip.OperationReKey, need{states: existing}, (*Request).reKey),
+	object(kmip.OperationReKeyKeyPair, need{states: existing}, (*Request).reKeyKeyPair),
 
 	object(kmip.OperationActivate, need{states: in(kmip.StatePreActive)}, (*Request).activate),
 	object(kmip.OperationRevoke, need{states: anyState}, (*Request).revoke),
@@ -50,6 +55,7 @@ var operations = []operation{
 type call struct {
 	operation kmip.Operation
 	uid       string
+	made      string // the object that it made of the one that uid names
 }
 
 // object is an operation on an existing object, which the dispatcher opens through the door.
