@@ -45,7 +45,15 @@ func newRig(t testing.TB, limits Limits) *rig {
 
 	opened := cache.New(cache.Options{})
 	t.Cleanup(opened.Close)
-	db, err := store.Open(t.Context(), "sqlite:"+filepath.Join(dir, "store.db"), store.Options{Cache: opened})
+	var db *store.Store
+	protector := func(ctx context.Context, uid string) (kmip.Key, kmip.Attributes, error) {
+		o, err := db.Object(ctx, uid)
+		if err != nil {
+			return nil, nil, err
+		}
+		return o.Key, o.Attributes, nil
+	}
+	db, err := store.Open(t.Context(), "sqlite:"+filepath.Join(dir, "store.db"), store.Options{Cache: opened, Protector: protector})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	key, err := seal.NewMasterKey(make([]byte, 32))

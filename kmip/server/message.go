@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -238,7 +239,7 @@ func (r *Request) perform(item *kmip.RequestBatchItem) error {
 		err = r.succeed(op, item, response)
 	}
 	if len(r.items) > 1 {
-		r.made = append(r.made, k.uid)
+		r.made = append(r.made, cmp.Or(k.made, k.uid))
 	}
 	r.record(k, began, err)
 	return err

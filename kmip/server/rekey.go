@@ -1,0 +1,259 @@
+package server
+
+import (
+	"slices"
+	"time"
+
+	"strongroom/kmip"
+	"strongroom/kmip/ttlv"
+)
+
+// reKey answers Re-key. KMIP 2.1 §6.1.46. The replacement belongs to the owner of the key it replaces, lives where that key
+// does, and is wrapped at rest by the same key. Grants name one object, so the replacement begins without.
+func (r *Request) reKey(old *kmip.Object, q *kmip.ReKeyRequest) (*kmip.ReKeyResponse, error) {
+	if old.ObjectType() != kmip.ObjectTypeSymmetricKey {
+		return nil, kmip.Errorf(kmip.ResultReasonInvalidObjectType, "Re-key replaces a SymmetricKey, %q is a %v", old.UniqueIdentifier, old.ObjectType())
+	}
+	if err := software(q.ProtectionStorageMasks...); err != nil {
+		return nil, err
+	}
+	given, err := r.succession(old, q.Attributes, q.Offset)
+	if err != nil {
+		return nil, err
+	}
+	if err := replaceable(old, given); err != nil {
+		return nil, err
+	}
+	k := call{operation: kmip.OperationReKey}
+	o, backend, err := r.prepare(&k, kmip.ObjectTypeSymmetricKey, given)
+	if err != nil {
+		return nil, err
+	}
+	if err := described(o.Attributes); err != nil {
+		return nil, err
+	}
+	r.succeeds(o, old)
+	began := time.Now()
+	err = backend.Generate(r.ctx, o)
+	r.record(&k, began, err)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.retire(old, o.UniqueIdentifier); err != nil {
+		r.discard(backend, o)
+		return nil, err
+	}
+	r.placeholder, r.current.made = o.UniqueIdentifier, o.UniqueIdentifier
+	return &kmip.ReKeyResponse{UniqueIdentifier: kmip.UniqueIdentifier(o.UniqueIdentifier)}, nil
+}
+
+// reKeyKeyPair answers Re-key Key Pair. KMIP 2.1 §6.1.47. It takes the right to it on both halves.
+func (r *Request) reKeyKeyPair(old *kmip.Object, q *kmip.ReKeyKeyPairRequest) (*kmip.ReKeyKeyPairResponse, error) {
+	if old.ObjectType() != kmip.ObjectTypePrivateKey {
+		return nil, kmip.Errorf(kmip.ResultReasonInvalidObjectType, "Re-key Key Pair names a PrivateKey, %q is a %v", old.UniqueIdentifier, old.ObjectType())
+	}
+	if err := softwarePair(q.CommonProtectionStorageMasks, q.PrivateProtectionStorageMasks, q.PublicProtectionStorageMasks); err != nil {
+		return nil, err
+	}
+	oldPublic, err := r.publicHalf(old)
+	if err != nil {
+		return nil, err
+	}
+	common := append(kmip.Attributes{}, q.CommonAttributes...)
+	given, err := r.succession(old, merge(common, q.PrivateKeyAttributes), q.Offset)
+	if err != nil {
+		return nil, err
+	}
+	givenPublic, err := r.succession(oldPublic, merge(common.Without(ttlv.TagUniqueIdentifier), q.PublicKeyAttributes), q.Offset)
+	if err != nil {
+		return nil, err
+	}
+	if err := replaceable(old, given); err != nil {
+		return nil, err
+	}
+	k := call{operation: kmip.OperationReKeyKeyPair}
+	private, public, backend, err := r.preparePair(&k, given, givenPublic)
+	if err != nil {
+		return nil, err
+	}
+	r.succeeds(private, old)
+	r.succeeds(public, oldPublic)
+	pair(private, public)
+	began := time.Now()
+	err = backend.GeneratePair(r.ctx, private, public)
+	r.record(&k, began, err)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.retirePair(old, oldPublic, private.UniqueIdentifier, public.UniqueIdentifier); err != nil {
+		r.discard(backend, private)
+		r.discard(backend, public)
+		return nil, err
+	}
+	r.placeholder, r.current.made = private.UniqueIdentifier, private.UniqueIdentifier
+	return &kmip.ReKeyKeyPairResponse{
+		PrivateKeyUniqueIdentifier: kmip.UniqueIdentifier(private.UniqueIdentifier),
+		PublicKeyUniqueIdentifier:  kmip.UniqueIdentifier(public.UniqueIdentifier),
+	}, nil
+}
+
+// publicHalf opens the public key that a private one is linked to.
+func (r *Request) publicHalf(private *kmip.Object) (*kmip.Object, error) {
+	for _, link := range kmip.All[kmip.Link](private.Attributes, ttlv.TagLink) {
+		if link.LinkType != kmip.LinkTypePublicKeyLink {
+			continue
+		}
+		o, err := r.openSecond(link.LinkedObjectIdentifier, need{states: existing, right: kmip.OperationReKeyKeyPair})
+		if err == nil && o.ObjectType() != kmip.ObjectTypePublicKey {
+			err = kmip.Errorf(kmip.ResultReasonInvalidObjectType, "%q is linked to as a public key, and is a %v", o.UniqueIdentifier, o.ObjectType())
+		}
+		return o, err
+	}
+	return nil, kmip.Errorf(kmip.ResultReasonInvalidField, "the private key %q has no Public Key Link: there is no pair to replace", private.UniqueIdentifier)
+}
+
+// newForEach are the attributes that a client may set, and a replacement does not have from the key it replaces: tables 304
+// and 309 of KMIP 2.1, and what belongs to the material.
+var newForEach = map[ttlv.Tag]bool{
+	ttlv.TagUniqueIdentifier:      true,
+	ttlv.TagLink:                  true,
+	ttlv.TagRandomNumberGenerator: true,
+	ttlv.TagOriginalCreationDate:  true,
+	ttlv.TagFresh:                 true,
+}
+
+// succession lists the attributes of a replacement: those of the key it replaces with its dates moved by the offset, under
+// those that the request gives. Names are taken over, whatever other names the request adds.
+func (r *Request) succession(old *kmip.Object, given kmip.Attributes, offset *ttlv.Interval) (kmip.Attributes, error) {
+	var copied kmip.Attributes
+	for _, a := range importable(old.Attributes) {
+		if !newForEach[a.Tag] {
+			copied = append(copied, a)
+		}
+	}
+	if limits, ok := kmip.Get[kmip.UsageLimits](copied, ttlv.TagUsageLimits); ok {
+		limits.UsageLimitsCount = &limits.UsageLimitsTotal
+		copied = copied.With(ttlv.TagUsageLimits, limits)
+	}
+	merged := merge(moved(copied, offset, r.now), given.Without(ttlv.TagName))
+	for _, n := range kmip.All[kmip.Name](given, ttlv.TagName) {
+		if a := (kmip.Attribute{Tag: ttlv.TagName, Value: n}); !merged.Has(a) {
+			merged = append(merged, a)
+		}
+	}
+	for _, a := range given {
+		if err := tightens(old, a); err != nil {
+			return nil, err
+		}
+	}
+	wrapping, has := old.Attributes.Vendor(kmip.VendorClient, kmip.AttributeWrappingKeyID)
+	if asked, ok := given.Vendor(kmip.VendorClient, kmip.AttributeWrappingKeyID); ok && (!has || asked != wrapping) {
+		return nil, kmip.Errorf(kmip.ResultReasonAttributeReadOnly, "the replacement of %q is wrapped as %q is: %s cannot be another", old.UniqueIdentifier, old.UniqueIdentifier, kmip.AttributeWrappingKeyID)
+	}
+	return merged, nil
+}
+
+// moved gives the dates of a replacement: table 303 of KMIP 2.1. Without an offset they stay as they are.
+func moved(a kmip.Attributes, offset *ttlv.Interval, now time.Time) kmip.Attributes {
+	if offset == nil {
+		return a
+	}
+	activation := now.Add(time.Duration(*offset) * time.Second)
+	before, ok := kmip.Get[time.Time](a, ttlv.TagActivationDate)
+	a = a.With(ttlv.TagActivationDate, activation)
+	if !ok {
+		return a
+	}
+	for _, tag := range []ttlv.Tag{ttlv.TagProcessStartDate, ttlv.TagProtectStopDate, ttlv.TagDeactivationDate} {
+		if t, ok := kmip.Get[time.Time](a, tag); ok {
+			a = a.With(tag, t.Add(activation.Sub(before)))
+		}
+	}
+	return a
+}
+
+// replaceable refuses a replacement that would live elsewhere than the key it replaces. A key in a token gets no name by itself.
+func replaceable(old *kmip.Object, given kmip.Attributes) error {
+	uid, ok := kmip.Get[string](given, ttlv.TagUniqueIdentifier)
+	_, _, before, _ := kmip.HSMKey(old.UniqueIdentifier)
+	_, _, after, _ := kmip.HSMKey(uid)
+	switch {
+	case before && !ok:
+		return kmip.Errorf(kmip.ResultReasonInvalidField, "the replacement of %q needs a name in the token: give its Unique Identifier, hsm::<slot>::<label>, among the attributes", old.UniqueIdentifier)
+	case before != after:
+		return kmip.Errorf(kmip.ResultReasonInvalidField, "%q cannot replace %q: a key in a token is replaced by one in a token, a key of the database by one of the database", uid, old.UniqueIdentifier)
+	}
+	return nil
+}
+
+// succeeds makes o the replacement of old.
+func (r *Request) succeeds(o, old *kmip.Object) {
+	o.Owners = old.Owners
+	o.Attributes = linked(generated(o.Attributes, r.now), kmip.LinkTypeReplacedObjectLink, old.UniqueIdentifier)
+}
+
+// retire takes the names of a key that has a replacement, and links it to that. Its state stays.
+func (r *Request) retire(old *kmip.Object, replacement string) error {
+	names := kmip.All[kmip.Name](old.Attributes, ttlv.TagName)
+	return r.update(old, func(o *kmip.Object) error {
+		if !slices.Equal(names, kmip.All[kmip.Name](o.Attributes, ttlv.TagName)) {
+			return kmip.Errorf(kmip.ResultReasonGeneralFailure, "the names of %q were changed meanwhile: ask again", o.UniqueIdentifier)
+		}
+		o.Attributes = linked(unlinked(o.Attributes.Without(ttlv.TagName), kmip.LinkTypeReplacementObjectLink), kmip.LinkTypeReplacementObjectLink, replacement)
+		return nil
+	})
+}
+
+// retirePair retires both halves or neither.
+func (r *Request) retirePair(private, public *kmip.Object, newPrivate, newPublic string) error {
+	if err := r.retire(private, newPrivate); err != nil {
+		return err
+	}
+	err := r.retire(public, newPublic)
+	if err == nil {
+		return nil
+	}
+	back := r.reopened(private.UniqueIdentifier, func(o *kmip.Object) {
+		o.Attributes = unlinked(o.Attributes, kmip.LinkTypeReplacementObjectLink)
+		for _, a := range private.Attributes {
+			link, is := a.Value.(kmip.Link)
+			if a.Tag == ttlv.TagName || is && link.LinkType == kmip.LinkTypeReplacementObjectLink {
+				o.Attributes = append(o.Attributes, a)
+			}
+		}
+	})
+	if back != nil {
+		r.server.Log.Error("half a pair was retired", "request", r.number, "uid", private.UniqueIdentifier, "err", back)
+	}
+	return err
+}
+
+// reopened opens an object that the request changed before, and changes it again.
+func (r *Request) reopened(uid string, change func(*kmip.Object)) error {
+	o, err := r.admit(uid, r.need)
+	if err != nil {
+		return err
+	}
+	return r.update(o, func(o *kmip.Object) error { change(o); return nil })
+}
+
+// unlinked leaves out the links of a type.
+func unlinked(a kmip.Attributes, t kmip.LinkType) kmip.Attributes {
+	return slices.DeleteFunc(slices.Clone(a), func(x kmip.Attribute) bool {
+		link, is := x.Value.(kmip.Link)
+		return is && link.LinkType == t
+	})
+}
+
+// discard destroys an object that the request made and cannot link, so that none is left that nobody knows of.
+func (r *Request) discard(backend kmip.Backend, o *kmip.Object) {
+	made, err := backend.Object(r.ctx, o.UniqueIdentifier)
+	if err == nil {
+		gone := made.Clone()
+		gone.Attributes = gone.Attributes.With(ttlv.TagState, kmip.StateDestroyed).With(ttlv.TagDestroyDate, time.Now())
+		err = backend.Destroy(r.ctx, gone)
+	}
+	if err != nil {
+		r.server.Log.Error("an object made in vain stays", "request", r.number, "uid", o.UniqueIdentifier, "err", err)
+	}
+}
