@@ -14,6 +14,8 @@ type operation struct {
 var operations = []operation{
 	free(kmip.OperationDiscoverVersions, (*Request).discoverVersions),
 	free(kmip.OperationQuery, (*Request).query),
+	quick(free(kmip.OperationPing, (*Request).ping)),
+	quick(free(kmip.OperationLog, (*Request).log)),
 
 	free(kmip.OperationCreate, (*Request).create),
 	free(kmip.OperationCreateKeyPair, (*Request).createKeyPair),
@@ -43,6 +45,10 @@ var operations = []operation{
 	computes(kmip.OperationSign, protect(kmip.CryptographicUsageMaskSign), kmip.Key.Sign),
 	computes(kmip.OperationSignatureVerify, process(kmip.CryptographicUsageMaskVerify), kmip.Key.SignatureVerify),
 	computes(kmip.OperationMAC, protect(kmip.CryptographicUsageMaskMACGenerate), kmip.Key.MAC),
+	computes(kmip.OperationMACVerify, process(kmip.CryptographicUsageMaskMACVerify), macVerify),
+	quick(free(kmip.OperationHash, (*Request).hash)),
+	quick(free(kmip.OperationRNGRetrieve, (*Request).rngRetrieve)),
+	quick(free(kmip.OperationRNGSeed, (*Request).rngSeed)),
 
 	object(kmip.OperationGrantAccess, need{states: existing}, (*Request).grantAccess),
 	object(kmip.OperationWithdrawAccess, need{states: existing}, (*Request).withdrawAccess),

@@ -1,0 +1,29 @@
+package server
+
+import (
+	"crypto/rand"
+
+	"strongroom/kmip"
+)
+
+// mostRandom is how many random bytes one request gets at most.
+const mostRandom = 64 << 10
+
+// rngRetrieve answers RNG Retrieve, from crypto/rand. KMIP 2.1 §6.1.49.
+func (r *Request) rngRetrieve(_ *call, q *kmip.RNGRetrieveRequest) (*kmip.RNGRetrieveResponse, error) {
+	if q.DataLength <= 0 || q.DataLength > mostRandom {
+		return nil, kmip.Errorf(kmip.ResultReasonInvalidField, "the Data Length is %d, must be 1 to %d bytes", q.DataLength, mostRandom)
+	}
+	data := make([]byte, q.DataLength)
+	rand.Read(data) // never fails: it ends the program instead
+	return &kmip.RNGRetrieveResponse{Data: data}, nil
+}
+
+// rngSeed answers RNG Seed: nothing of the data is used, which is no error (KMIP 2.1 §6.1.50). The generator is the operating
+// system's, seeds itself, and serves every client's keys: none of them has a say in it.
+func (r *Request) rngSeed(_ *call, q *kmip.RNGSeedRequest) (*kmip.RNGSeedResponse, error) {
+	if len(q.Data) == 0 {
+		return nil, kmip.Errorf(kmip.ResultReasonInvalidField, "the request has no data to seed with")
+	}
+	return &kmip.RNGSeedResponse{DataLength: 0}, nil
+}
