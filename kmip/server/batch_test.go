@@ -78,6 +78,18 @@ func TestBatchPlaceholder(t *testing.T) {
 	require.Equal(t, kmip.ResultStatusOperationFailed, m.BatchItem[0].ResultStatus, "there is no placeholder from the message before")
 }
 
+// TestBatchGet shows that an operation which is bound by no time of its own follows one that is.
+func TestBatchGet(t *testing.T) {
+	g := newRig(t, Limits{})
+	c := g.dial("alice")
+	m := exchange(t, c, ttlv.V1_4, &kmip.RequestMessage{BatchItem: []kmip.RequestBatchItem{
+		item(t, ttlv.V1_4, kmip.OperationCreate, "a", aes("")), item(t, ttlv.V1_4, kmip.OperationGet, "b", &kmip.GetRequest{}),
+	}})
+	for _, x := range m.BatchItem {
+		require.Equal(t, kmip.ResultStatusSuccess, x.ResultStatus, x.ResultMessage)
+	}
+}
+
 // TestBatchError shows Stop, which is the default, Continue, and that Undo is refused before anything is done.
 func TestBatchError(t *testing.T) {
 	g := newRig(t, Limits{})

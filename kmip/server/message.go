@@ -266,6 +266,7 @@ func (r *Request) call(op *operation, item *kmip.RequestBatchItem, k *call) (any
 		return nil, kmip.Errorf(kmip.ResultReasonOperationNotSupported, "KMIP %v has no operation %v", r.version, op.Operation)
 	}
 	payload, raw := op.payload(r.conn), item.RequestPayload
+	r.ctx = r.conn.ctx
 	if op.keeps {
 		raw = bytes.Clone(raw)
 		ctx, cancel := context.WithTimeout(r.conn.ctx, r.server.Limits.OperationTimeout)
