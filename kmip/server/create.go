@@ -38,7 +38,9 @@ func (r *Request) createKeyPair(k *call, q *kmip.CreateKeyPairRequest) (*kmip.Cr
 		return nil, err
 	}
 	common := append(kmip.Attributes{}, q.CommonAttributes...)
-	private, public, backend, err := r.preparePair(k, merge(common, q.PrivateKeyAttributes), merge(common.Without(ttlv.TagUniqueIdentifier), q.PublicKeyAttributes))
+	// A public key is withheld where the request says so of it, not of both halves.
+	shared := common.Without(ttlv.TagUniqueIdentifier).Without(ttlv.TagSensitive).Without(ttlv.TagExtractable)
+	private, public, backend, err := r.preparePair(k, merge(common, q.PrivateKeyAttributes), merge(shared, q.PublicKeyAttributes))
 	if err != nil {
 		return nil, err
 	}
@@ -208,7 +210,7 @@ func (r *Request) mayWrapWith(given kmip.Attributes, token bool) error {
 
 // wraps is the need of a key that wraps another at rest.
 var wraps = need{
-	states: in(kmip.StateActive), right: kmip.OperationEncrypt, window: true,
+	states: in(kmip.StateActive), right: kmip.OperationEncrypt, window: untilProtectStop,
 	usage: kmip.CryptographicUsageMaskEncrypt | kmip.CryptographicUsageMaskWrapKey,
 }
 

@@ -2,16 +2,28 @@ package server
 
 import (
 	"strongroom/kmip"
+	"strongroom/kmip/ttlv"
 	"strongroom/store/soft"
 )
 
-// get answers Get. KMIP 2.1 §6.1.19.
+// get answers Get. KMIP 2.1 §6.1.19. Once its material is served an object is no longer Fresh (§4.24).
 func (r *Request) get(o *kmip.Object, q *kmip.GetRequest) (*kmip.GetResponse, error) {
 	v, err := r.value(o, wish{q.KeyFormatType, q.KeyWrapType, q.KeyCompressionType, q.KeyWrappingSpecification})
 	if err != nil {
 		return nil, err
 	}
+	if fresh, _ := kmip.Get[bool](o.Attributes, ttlv.TagFresh); fresh {
+		if err := r.update(o, serve); err != nil {
+			return nil, err
+		}
+	}
 	return &kmip.GetResponse{ObjectType: o.ObjectType(), UniqueIdentifier: kmip.UniqueIdentifier(o.UniqueIdentifier), Value: *v}, nil
+}
+
+// serve notes that an object has been served.
+func serve(o *kmip.Object) error {
+	o.Attributes = o.Attributes.With(ttlv.TagFresh, false)
+	return nil
 }
 
 // export answers Export. KMIP 2.1 §6.1.18.
@@ -34,8 +46,7 @@ type wish struct {
 	wrapping    *kmip.KeyWrappingSpecification
 }
 
-// value gives the material as it is wished for. What is sensitive leaves only wrapped, what is not extractable not at all;
-// public keys and certificates are neither.
+// value gives the material as it is wished for. What is sensitive leaves only wrapped, what is not extractable not at all.
 func (r *Request) value(o *kmip.Object, w wish) (*kmip.Value, error) {
 	if w.compression != 0 && w.compression != kmip.KeyCompressionTypeECPublicKeyTypeUncompressed {
 		return nil, kmip.Errorf(kmip.ResultReasonKeyCompressionTypeNotSupported, "key compression %v is not supported", w.compression)
@@ -76,10 +87,6 @@ func (r *Request) value(o *kmip.Object, w wish) (*kmip.Value, error) {
 
 // mayLeave refuses material that must stay.
 func mayLeave(o *kmip.Object, wrapped bool) error {
-	switch o.ObjectType() {
-	case kmip.ObjectTypePublicKey, kmip.ObjectTypeCertificate:
-		return nil
-	}
 	if o.Attributes.Sensitive() && !wrapped {
 		return kmip.Errorf(kmip.ResultReasonSensitive, "%q is sensitive: its material does not leave in clear", o.UniqueIdentifier)
 	}

@@ -12,9 +12,18 @@ import (
 type need struct {
 	states states
 	usage  kmip.CryptographicUsageMask // one of these bits; 0 asks for none
-	window bool                        // only from Process Start Date to Protect Stop Date
+	window window                      // of its dates
 	right  kmip.Operation              // the right asked for, where it is not the operation itself
 }
+
+// A window is the part of a key's life in which it may be used for something. KMIP 2.1 §4.40, §4.41 and §4.57.
+type window int
+
+const (
+	always           window = iota
+	fromProcessStart        // to read what is protected
+	untilProtectStop        // to apply protection: from the Process Start Date, too
+)
 
 // states is a set of states.
 type states uint8
@@ -37,12 +46,12 @@ const (
 
 // protect is the need of an operation that applies protection.
 func protect(usage kmip.CryptographicUsageMask) need {
-	return need{states: in(kmip.StateActive), usage: usage, window: true}
+	return need{states: in(kmip.StateActive), usage: usage, window: untilProtectStop}
 }
 
 // process is the need of an operation that reads what was protected: a Deactivated key may.
 func process(usage kmip.CryptographicUsageMask) need {
-	return need{states: in(kmip.StateActive, kmip.StateDeactivated), usage: usage}
+	return need{states: in(kmip.StateActive, kmip.StateDeactivated), usage: usage, window: fromProcessStart}
 }
 
 // openFor opens the object of an operation, and makes it the ID placeholder's.
@@ -95,10 +104,7 @@ func (r *Request) admit(uid string, n need) (*kmip.Object, error) {
 	if n.usage != 0 && o.Attributes.UsageMask()&n.usage == 0 {
 		return nil, kmip.Errorf(kmip.ResultReasonIncompatibleCryptographicUsageMask, "the Cryptographic Usage Mask of %q has no %v", uid, n.usage)
 	}
-	if n.window {
-		return o, r.inWindow(o)
-	}
-	return o, nil
+	return o, n.window.open(o, r.now)
 }
 
 // permitted looks an object up and asks whether the caller has the right to it. Who has not hears the same as for an
@@ -144,13 +150,17 @@ func (r *Request) conceal(uid string, err error) error {
 	return kmip.NotFound(uid)
 }
 
-// inWindow checks the dates between which a key protects.
-func (r *Request) inWindow(o *kmip.Object) error {
-	if t, ok := kmip.Get[time.Time](o.Attributes, ttlv.TagProcessStartDate); ok && r.now.Before(t) {
-		return kmip.Errorf(kmip.ResultReasonWrongKeyLifecycleState, "object %q may not be used before its Process Start Date", o.UniqueIdentifier)
+// open says whether a key is in the window at the time now.
+func (w window) open(o *kmip.Object, now time.Time) error {
+	if w != always {
+		if t, ok := kmip.Get[time.Time](o.Attributes, ttlv.TagProcessStartDate); ok && now.Before(t) {
+			return kmip.Errorf(kmip.ResultReasonWrongKeyLifecycleState, "object %q may not be used before its Process Start Date", o.UniqueIdentifier)
+		}
 	}
-	if t, ok := kmip.Get[time.Time](o.Attributes, ttlv.TagProtectStopDate); ok && !r.now.Before(t) {
-		return kmip.Errorf(kmip.ResultReasonWrongKeyLifecycleState, "object %q may not be used to protect after its Protect Stop Date", o.UniqueIdentifier)
+	if w == untilProtectStop {
+		if t, ok := kmip.Get[time.Time](o.Attributes, ttlv.TagProtectStopDate); ok && !now.Before(t) {
+			return kmip.Errorf(kmip.ResultReasonWrongKeyLifecycleState, "object %q may not be used to protect after its Protect Stop Date", o.UniqueIdentifier)
+		}
 	}
 	return nil
 }

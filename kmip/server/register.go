@@ -78,7 +78,6 @@ func (r *Request) keep(k *call, t kmip.ObjectType, attributes kmip.Attributes, v
 	if err != nil {
 		return "", err
 	}
-	o.Attributes = o.Attributes.With(ttlv.TagAlwaysSensitive, false).With(ttlv.TagNeverExtractable, false)
 	if err := backend.Register(r.ctx, o, v); err != nil {
 		return "", err
 	}
@@ -105,6 +104,6 @@ func (r *Request) unwrap(v *kmip.Value) (*kmip.Value, error) {
 
 // unwraps is the need of a key that unwraps another.
 var unwraps = need{
-	states: in(kmip.StateActive, kmip.StateDeactivated), right: kmip.OperationDecrypt,
+	states: in(kmip.StateActive, kmip.StateDeactivated), right: kmip.OperationDecrypt, window: fromProcessStart,
 	usage: kmip.CryptographicUsageMaskUnwrapKey | kmip.CryptographicUsageMaskDecrypt,
 }
