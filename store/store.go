@@ -32,7 +32,7 @@ type Options struct {
 	// Random is where data keys and IVs come from, nil for crypto/rand.
 	Random io.Reader
 
-	// Objects is how many objects are kept decoded in memory, 0 for 50,000.
+	// Objects is how many objects are kept decoded in memory, 0 for 16,384, some 5 KB each.
 	Objects int
 
 	// Now is the clock, nil for time.Now.
@@ -77,7 +77,7 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	if s.now == nil {
 		s.now = time.Now
 	}
-	n := cmp.Or(o.Objects, 50_000)
+	n := cmp.Or(o.Objects, 16_384)
 	s.rows, s.records = newRecent[*row](n), newRecent[*kmip.Record](n)
 	s.root = seal.NewRoot(slots{s}, s.now)
 	if err := s.openSQLite(ctx, strings.TrimPrefix(path, "//")); err != nil {
