@@ -1,0 +1,60 @@
+package tests
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"strongroom/kmip"
+	"strongroom/kmip/ttlv"
+)
+
+// TestReKeyInToken replaces keys in a token: the new ones are named by the request, and made by administrators alone.
+func TestReKeyInToken(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.addClient("bob")
+	s.serve()
+	admin, bob := s.client("admin", ttlv.V2_1), s.client("bob", ttlv.V2_1)
+	title := kmip.Name{NameValue: "payments", NameType: kmip.NameTypeUninterpretedTextString}
+	create(t, admin, aes("hsm::4::first").With(ttlv.TagName, title))
+	old, err := encrypt(t, admin, "hsm::4::first", []byte("before"))
+	require.NoError(t, err)
+
+	e := refusal(t, perform(t, admin, kmip.OperationReKey, &kmip.ReKeyRequest{UniqueIdentifier: "hsm::4::first"}))
+	require.Equal(t, kmip.ResultReasonInvalidField, e.Reason)
+	require.Contains(t, e.Message, "hsm::<slot>::<label>")
+	e = refusal(t, perform(t, admin, kmip.OperationReKey, &kmip.ReKeyRequest{UniqueIdentifier: "hsm::4::first", Attributes: named("in-the-database")}))
+	require.Equal(t, kmip.ResultReasonInvalidField, e.Reason)
+
+	q := &kmip.ReKeyRequest{UniqueIdentifier: "hsm::4::first", Attributes: named("hsm::4::second")}
+	grant(t, admin, "hsm::4::first", "bob", kmip.OperationReKey)
+	require.Equal(t, kmip.ResultReasonPermissionDenied, refusal(t, perform(t, bob, kmip.OperationReKey, q)).Reason)
+	made := do[kmip.ReKeyResponse](t, admin, kmip.OperationReKey, q)
+	require.Equal(t, kmip.UniqueIdentifier("hsm::4::second"), made.UniqueIdentifier)
+	require.Contains(t, s.tool("-O"), "second")
+	works(t, admin, "hsm::4::second")
+	clear, err := decrypt(t, admin, old)
+	require.NoError(t, err)
+	require.Equal(t, []byte("before"), clear, "the replaced key stays as it is")
+
+	a := do[kmip.GetAttributesResponse](t, admin, kmip.OperationGetAttributes, &kmip.GetAttributesRequest{UniqueIdentifier: "hsm::4::second"}).Attributes
+	require.Equal(t, []kmip.Name{title}, kmip.All[kmip.Name](a, ttlv.TagName))
+	require.True(t, a.Sensitive())
+	require.False(t, a.Extractable())
+	require.Equal(t, []kmip.Link{{LinkType: kmip.LinkTypeReplacedObjectLink, LinkedObjectIdentifier: "hsm::4::first"}}, kmip.All[kmip.Link](a, ttlv.TagLink))
+	a = do[kmip.GetAttributesResponse](t, admin, kmip.OperationGetAttributes, &kmip.GetAttributesRequest{UniqueIdentifier: "hsm::4::first"}).Attributes
+	require.Empty(t, kmip.All[kmip.Name](a, ttlv.TagName))
+	require.Equal(t, []kmip.Link{{LinkType: kmip.LinkTypeReplacementObjectLink, LinkedObjectIdentifier: "hsm::4::second"}}, kmip.All[kmip.Link](a, ttlv.TagLink))
+
+	private, _ := createPair(t, admin, usable("hsm::4::pair", kmip.CryptographicAlgorithmRSA, 2048))
+	pair := do[kmip.ReKeyKeyPairResponse](t, admin, kmip.OperationReKeyKeyPair, &kmip.ReKeyKeyPairRequest{
+		PrivateKeyUniqueIdentifier: kmip.UniqueIdentifier(private), PrivateKeyAttributes: named("hsm::4::next"),
+	})
+	require.Equal(t, kmip.UniqueIdentifier("hsm::4::next_pk"), pair.PublicKeyUniqueIdentifier)
+	signed := do[kmip.SignResponse](t, admin, kmip.OperationSign, &kmip.SignRequest{UniqueIdentifier: pair.PrivateKeyUniqueIdentifier, CryptographicParameters: rsaSHA256, Data: []byte("data")})
+	verified := do[kmip.SignatureVerifyResponse](t, admin, kmip.OperationSignatureVerify, &kmip.SignatureVerifyRequest{
+		UniqueIdentifier: pair.PublicKeyUniqueIdentifier, CryptographicParameters: rsaSHA256, Data: []byte("data"), SignatureData: signed.SignatureData,
+	})
+	require.Equal(t, kmip.ValidityIndicatorValid, verified.ValidityIndicator)
+}
