@@ -270,10 +270,16 @@ func (r *Request) update(o *kmip.Object, change func(*kmip.Object) error) error 
 }
 
 func (r *Request) rewrite(o *kmip.Object, change func(*kmip.Object) error, write func(kmip.Backend, context.Context, *kmip.Object) error) error {
+	return r.rewriteAs(o, r.need, change, write)
+}
+
+// rewriteAs is rewrite of an object that was opened with that need.
+func (r *Request) rewriteAs(o *kmip.Object, n need, change func(*kmip.Object) error, write func(kmip.Backend, context.Context, *kmip.Object) error) error {
 	backend, err := r.backend(o.UniqueIdentifier)
 	if err != nil {
 		return err
 	}
+	backend = r.undoable(backend)
 	const most = 50
 	for try := 0; ; try++ {
 		changed := o.Clone()
@@ -285,7 +291,7 @@ func (r *Request) rewrite(o *kmip.Object, change func(*kmip.Object) error, write
 		if !errors.Is(err, kmip.ErrConflict) || try == most {
 			return err
 		}
-		if o, err = r.admit(o.UniqueIdentifier, r.need); err != nil {
+		if o, err = r.admit(o.UniqueIdentifier, n); err != nil {
 			return err
 		}
 	}

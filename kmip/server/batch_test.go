@@ -90,7 +90,7 @@ func TestBatchGet(t *testing.T) {
 	}
 }
 
-// TestBatchError shows Stop, which is the default, Continue, and that Undo is refused before anything is done.
+// TestBatchError shows Stop, which is the default, and Continue.
 func TestBatchError(t *testing.T) {
 	g := newRig(t, Limits{})
 	c := g.dial("alice")
@@ -105,11 +105,47 @@ func TestBatchError(t *testing.T) {
 		require.Equal(t, int32(n), m.ResponseHeader.BatchCount)
 		require.Equal(t, kmip.ResultStatusOperationFailed, m.BatchItem[1].ResultStatus)
 	}
-	m := exchange(t, c, v, &kmip.RequestMessage{RequestHeader: kmip.RequestHeader{BatchErrorContinuationOption: kmip.BatchErrorContinuationOptionUndo}, BatchItem: []kmip.RequestBatchItem{
-		item(t, v, kmip.OperationCreate, "1", aes("undone")), item(t, v, kmip.OperationWhoAmI, "2", &kmip.WhoAmIRequest{}),
+}
+
+// TestBatchUndo shows that with Undo nothing of a batch that fails remains, and all of one that does not; and that what cannot be
+// undone is refused.
+func TestBatchUndo(t *testing.T) {
+	g := newRig(t, Limits{})
+	c := g.dial("alice")
+	alice := g.client("alice", ttlv.V2_1)
+	must[kmip.CreateResponse](t, alice, kmip.OperationCreate, aes("old"))
+	const v = ttlv.V1_4
+	undo := kmip.RequestHeader{BatchErrorContinuationOption: kmip.BatchErrorContinuationOptionUndo}
+	name := kmip.Attributes{{Tag: ttlv.TagName, Value: kmip.Name{NameValue: "n", NameType: kmip.NameTypeUninterpretedTextString}}}
+	rename := item(t, v, kmip.OperationAddAttribute, "1", &kmip.AddAttributeRequest{UniqueIdentifier: "old", NewAttribute: name})
+	grant := item(t, v, kmip.OperationGrantAccess, "2", &kmip.GrantAccessRequest{UniqueIdentifier: "old", Grantee: "bob", Operations: []kmip.Operation{kmip.OperationGet}})
+	fails := item(t, v, kmip.OperationGet, "4", &kmip.GetRequest{UniqueIdentifier: "absent"})
+
+	m := exchange(t, c, v, &kmip.RequestMessage{RequestHeader: undo, BatchItem: []kmip.RequestBatchItem{
+		rename, grant, item(t, v, kmip.OperationCreate, "3", aes("made")), fails, rename,
+	}})
+	require.Len(t, m.BatchItem, 4)
+	for i, x := range m.BatchItem[:3] {
+		require.Equal(t, kmip.ResultStatusOperationUndone, x.ResultStatus, i)
+		require.Empty(t, x.ResponsePayload)
+	}
+	require.Equal(t, kmip.ResultStatusOperationFailed, m.BatchItem[3].ResultStatus)
+	require.Equal(t, kmip.ResultReasonObjectDestroyed, reason(t, alice, kmip.OperationGet, &kmip.GetRequest{UniqueIdentifier: "made"}))
+	require.Empty(t, must[kmip.LocateResponse](t, alice, kmip.OperationLocate, &kmip.LocateRequest{Attributes: name}).UniqueIdentifier)
+	require.Empty(t, must[kmip.ListAccessResponse](t, alice, kmip.OperationListAccess, &kmip.ListAccessRequest{UniqueIdentifier: "old"}).AccessEntry)
+
+	m = exchange(t, c, v, &kmip.RequestMessage{RequestHeader: undo, BatchItem: []kmip.RequestBatchItem{rename, grant}})
+	require.Equal(t, kmip.ResultStatusSuccess, m.BatchItem[1].ResultStatus)
+	require.Len(t, must[kmip.LocateResponse](t, alice, kmip.OperationLocate, &kmip.LocateRequest{Attributes: name}).UniqueIdentifier, 1)
+
+	unused := aes("unused")
+	unused.Attributes = unused.Attributes.Without(ttlv.TagActivationDate)
+	must[kmip.CreateResponse](t, alice, kmip.OperationCreate, unused)
+	m = exchange(t, c, v, &kmip.RequestMessage{RequestHeader: undo, BatchItem: []kmip.RequestBatchItem{
+		item(t, v, kmip.OperationDestroy, "1", &kmip.DestroyRequest{UniqueIdentifier: "unused"}), grant,
 	}})
 	require.Equal(t, kmip.ResultReasonFeatureNotSupported, m.BatchItem[0].ResultReason)
-	require.Equal(t, kmip.ResultReasonObjectNotFound, reason(t, g.client("alice", ttlv.V2_1), kmip.OperationGet, &kmip.GetRequest{UniqueIdentifier: "undone"}))
+	must[kmip.GetResponse](t, alice, kmip.OperationGet, &kmip.GetRequest{UniqueIdentifier: "unused"})
 }
 
 // TestMaximumResponseSize shows that a client gets no answer larger than it takes.

@@ -168,7 +168,7 @@ func (r *Request) prepare(k *call, t kmip.ObjectType, given kmip.Attributes) (*k
 	}
 	o := &kmip.Object{UniqueIdentifier: uid, Owners: []string{r.identity}}
 	o.Attributes = r.initial(t, given.With(ttlv.TagUniqueIdentifier, uid), token)
-	return o, backend, nil
+	return o, r.undoable(backend), nil
 }
 
 // creates is the backend in which the caller may make an object of that name.
@@ -204,8 +204,14 @@ func (r *Request) mayWrapWith(given kmip.Attributes, token bool) error {
 	if token {
 		return kmip.Errorf(kmip.ResultReasonInvalidField, "a key in an HSM is not wrapped at rest: it has no %s", kmip.AttributeWrappingKeyID)
 	}
-	_, err := r.openSecond(kmip.UniqueIdentifier(uid), wraps)
-	return err
+	o, err := r.openSecond(kmip.UniqueIdentifier(uid), wraps)
+	if err != nil {
+		return err
+	}
+	if _, _, limited := remaining(o); limited {
+		return kmip.Errorf(kmip.ResultReasonPermissionDenied, "%q has Usage Limits: it cannot protect other keys at rest, which the server wraps as often as it needs", uid)
+	}
+	return nil
 }
 
 // wraps is the need of a key that wraps another at rest.
@@ -236,7 +242,7 @@ func settable(given kmip.Attributes) error {
 // initial completes the attributes of a new object. KMIP 2.1 §4.
 func (r *Request) initial(t kmip.ObjectType, a kmip.Attributes, token bool) kmip.Attributes {
 	a = a.With(ttlv.TagObjectType, t).With(ttlv.TagInitialDate, r.now).With(ttlv.TagLastChangeDate, r.now)
-	a = a.With(ttlv.TagState, kmip.StatePreActive)
+	a = a.With(ttlv.TagLeaseTime, leaseTime).With(ttlv.TagState, kmip.StatePreActive)
 	a = a.With(ttlv.TagState, a.State(r.now))
 	if !a.Contains(ttlv.TagFresh) {
 		a = a.With(ttlv.TagFresh, true)

@@ -98,7 +98,7 @@ func capabilities() kmip.CapabilityInformation {
 	yes, no := true, false
 	return kmip.CapabilityInformation{
 		StreamingCapability: &no, AsynchronousCapability: &no, AttestationCapability: &no,
-		BatchUndoCapability: &no, BatchContinueCapability: &yes,
+		BatchUndoCapability: &yes, BatchContinueCapability: &yes,
 		UnwrapMode: kmip.UnwrapModeUnspecified, DestroyAction: kmip.DestroyActionKeyMaterialDeleted,
 		ShreddingAlgorithm: kmip.ShreddingAlgorithmUnspecified, RNGMode: kmip.RNGModeSharedInstantiation,
 		QuantumSafeCapability: &no,

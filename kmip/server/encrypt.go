@@ -12,8 +12,15 @@ func computes[Q, R any](op kmip.Operation, n need, compute func(kmip.Key, contex
 		if o.Key == nil {
 			return nil, kmip.Errorf(kmip.ResultReasonInvalidObjectType, "object %q is no key", o.UniqueIdentifier)
 		}
+		units, err := uses(o, q)
+		if err != nil {
+			return nil, err
+		}
 		response, err := compute(o.Key, r.ctx, q)
 		if err != nil {
+			return nil, err
+		}
+		if err := r.spend(o, r.need, units); err != nil {
 			return nil, err
 		}
 		any(response).(kmip.Named).SetUniqueIdentifier(kmip.UniqueIdentifier(o.UniqueIdentifier))

@@ -80,9 +80,23 @@ func (r *Request) value(o *kmip.Object, w wish) (*kmip.Value, error) {
 		}
 	}
 	if wrapping != nil {
-		return soft.WrapValue(r.ctx, wrapping.Key, w.wrapping, v)
+		return r.wrapped(wrapping, w.wrapping, v)
 	}
 	return v, nil
+}
+
+// wrapped wraps material for a client. It counts as a use of the wrapping key, of as many bytes as the wrapped form has.
+func (r *Request) wrapped(wrapping *kmip.Object, s *kmip.KeyWrappingSpecification, v *kmip.Value) (*kmip.Value, error) {
+	v, err := soft.WrapValue(r.ctx, wrapping.Key, s, v)
+	if err != nil {
+		return nil, err
+	}
+	block := v.KeyBlock()
+	units, err := units(wrapping, max(len(block.KeyValue.Wrapped), len(block.KeyValue.Material)))
+	if err != nil {
+		return nil, err
+	}
+	return v, r.spend(wrapping, wraps, units)
 }
 
 // mayLeave refuses material that must stay.

@@ -22,10 +22,11 @@ type Request struct {
 	now         time.Time
 	version     ttlv.Version
 	header      kmip.RequestHeader
-	placeholder string   // the ID placeholder of the batch
-	need        need     // of the operation at hand, for opening its object again
-	current     call     // the operation at hand, as the audit line tells it
-	made        []string // what each item of the batch made or named, for identifiers by item number
+	placeholder string                        // the ID placeholder of the batch
+	need        need                          // of the operation at hand, for opening its object again
+	undos       []func(context.Context) error // how the changes of a batch are taken back, in their order
+	current     call                          // the operation at hand, as the audit line tells it
+	made        []string                      // what each item of the batch made or named, for identifiers by item number
 }
 
 // answer handles one message and appends its answer to the encoder.
@@ -139,8 +140,6 @@ func (r *Request) check() error {
 		return kmip.Errorf(kmip.ResultReasonInvalidMessage, "the request has no batch item")
 	case int(h.BatchCount) != len(r.items):
 		return kmip.Errorf(kmip.ResultReasonInvalidMessage, "the Batch Count is %d, there are %d items", h.BatchCount, len(r.items))
-	case h.BatchErrorContinuationOption == kmip.BatchErrorContinuationOptionUndo && len(r.items) > 1:
-		return kmip.Errorf(kmip.ResultReasonFeatureNotSupported, "the Batch Error Continuation Option Undo is not supported")
 	case h.MaximumResponseSize != nil && *h.MaximumResponseSize < 0:
 		return kmip.Errorf(kmip.ResultReasonInvalidField, "the Maximum Response Size is negative")
 	case asynchronous(h.AsynchronousIndicator):
@@ -172,12 +171,14 @@ func invalid(err error) error {
 	return kmip.Errorf(kmip.ResultReasonInvalidMessage, "%v", err)
 }
 
-// batch performs the operations in order and answers each. A failure stops the batch unless it says Continue.
+// batch performs the operations in order and answers each. A failure stops the batch unless it says Continue; with Undo, what
+// was done before it is taken back.
 func (r *Request) batch() {
 	r.encoder.Reset(r.encoder.Bytes(), r.version)
 	start := len(r.encoder.Bytes())
 	message := r.encoder.Begin(ttlv.TagResponseMessage)
 	count := r.begin(r.version, r.now, r.header.ClientCorrelationValue, len(r.items))
+	first := len(r.encoder.Bytes())
 	for i := range r.items {
 		item := &r.items[i]
 		mark := len(r.encoder.Bytes())
@@ -189,6 +190,9 @@ func (r *Request) batch() {
 			continue
 		}
 		r.encoder.Reset(r.encoder.Bytes()[:mark], r.version)
+		if r.header.BatchErrorContinuationOption == kmip.BatchErrorContinuationOptionUndo {
+			r.takeBack(i, first)
+		}
 		r.fail(r.version, item, err, r.number)
 		if r.header.BatchErrorContinuationOption != kmip.BatchErrorContinuationOptionContinue {
 			r.recount(count, i+1)
@@ -318,6 +322,11 @@ func (c *conn) fail(v ttlv.Version, item *kmip.RequestBatchItem, err error, numb
 	e.Enum(ttlv.TagResultStatus, uint32(kmip.ResultStatusOperationFailed))
 	e.Enum(ttlv.TagResultReason, uint32(kmip.ReasonOf(err).At(v)))
 	e.Text(ttlv.TagResultMessage, c.explain(err, number))
+	if d := (*denial)(nil); errors.As(err, &d) {
+		if err := e.Value(ttlv.TagResponsePayload, d.payload); err != nil {
+			panic(fmt.Sprintf("encoding the payload of a refusal: %v", err))
+		}
+	}
 	e.End(mark)
 }
 

@@ -247,12 +247,7 @@ func unlinked(a kmip.Attributes, t kmip.LinkType) kmip.Attributes {
 
 // discard destroys an object that the request made and cannot link, so that none is left that nobody knows of.
 func (r *Request) discard(backend kmip.Backend, o *kmip.Object) {
-	made, err := backend.Object(r.ctx, o.UniqueIdentifier)
-	if err == nil {
-		gone := made.Clone()
-		gone.Attributes = gone.Attributes.With(ttlv.TagState, kmip.StateDestroyed).With(ttlv.TagDestroyDate, time.Now())
-		err = backend.Destroy(r.ctx, gone)
-	}
+	err := unmake(r.ctx, backend, o.UniqueIdentifier)
 	if err != nil {
 		r.server.Log.Error("an object made in vain stays", "request", r.number, "uid", o.UniqueIdentifier, "err", err)
 	}

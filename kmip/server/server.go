@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"net"
 	"sync"
@@ -74,6 +75,7 @@ type Server struct {
 	requests   atomic.Uint64
 	throttle   *throttle
 	rates      rates
+	counters   counters
 
 	mu          sync.Mutex
 	connections map[*conn]struct{}
@@ -91,6 +93,7 @@ func New(c Config) *Server {
 		identities:  make(map[string]int),
 		throttle:    newThrottle(c.Limits.RequestsInFlight),
 		rates:       rates{perSecond: c.Limits.RequestsPerSecond},
+		counters:    counters{seed: maphash.MakeSeed()},
 	}
 	for i, op := range operations {
 		op.index = i

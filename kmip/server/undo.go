@@ -1,0 +1,148 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"strongroom/kmip"
+	"strongroom/kmip/ttlv"
+)
+
+// undoing is a backend in a batch whose Batch Error Continuation Option is Undo (KMIP 2.1 §9.6): it notes how each change is
+// taken back, and refuses what cannot be.
+type undoing struct {
+	kmip.Backend
+	request *Request
+}
+
+// undoable is the backend for an operation of this request.
+func (r *Request) undoable(b kmip.Backend) kmip.Backend {
+	if r.header.BatchErrorContinuationOption != kmip.BatchErrorContinuationOptionUndo || len(r.items) < 2 {
+		return b
+	}
+	return undoing{b, r}
+}
+
+// onUndo notes how a change is taken back.
+func (r *Request) onUndo(back func(context.Context) error) { r.undos = append(r.undos, back) }
+
+// Generate makes a key that is destroyed again.
+func (u undoing) Generate(ctx context.Context, o *kmip.Object) error {
+	return u.made(u.Backend.Generate(ctx, o), o)
+}
+
+// GeneratePair makes two.
+func (u undoing) GeneratePair(ctx context.Context, private, public *kmip.Object) error {
+	return u.made(u.Backend.GeneratePair(ctx, private, public), private, public)
+}
+
+// Register keeps an object that is destroyed again.
+func (u undoing) Register(ctx context.Context, o *kmip.Object, v *kmip.Value) error {
+	return u.made(u.Backend.Register(ctx, o, v), o)
+}
+
+func (u undoing) made(err error, objects ...*kmip.Object) error {
+	if err != nil {
+		return err
+	}
+	for _, o := range objects {
+		u.request.onUndo(func(ctx context.Context) error { return unmake(ctx, u.Backend, o.UniqueIdentifier) })
+	}
+	return nil
+}
+
+// unmake destroys an object that a request made. Its identifier is not used again.
+func unmake(ctx context.Context, b kmip.Backend, uid string) error {
+	o, err := b.Object(ctx, uid)
+	if err != nil {
+		return err
+	}
+	gone := o.Clone()
+	gone.Attributes = gone.Attributes.With(ttlv.TagState, kmip.StateDestroyed).With(ttlv.TagDestroyDate, time.Now())
+	return b.Destroy(ctx, gone)
+}
+
+// Update changes attributes that are put back.
+func (u undoing) Update(ctx context.Context, o *kmip.Object) error {
+	return u.changed(ctx, o, u.Backend.Update, func(back, before *kmip.Object) { back.Attributes = before.Attributes })
+}
+
+// SetGrants changes grants that are put back.
+func (u undoing) SetGrants(ctx context.Context, o *kmip.Object) error {
+	return u.changed(ctx, o, u.Backend.SetGrants, func(back, before *kmip.Object) { back.Grants = before.Grants })
+}
+
+func (u undoing) changed(ctx context.Context, o *kmip.Object, write func(context.Context, *kmip.Object) error, restore func(back, before *kmip.Object)) error {
+	before, err := u.Backend.Object(ctx, o.UniqueIdentifier)
+	if err != nil {
+		return err
+	}
+	if err := write(ctx, o); err != nil {
+		return err
+	}
+	u.request.onUndo(func(ctx context.Context) error {
+		now, err := u.Backend.Object(ctx, o.UniqueIdentifier)
+		if err != nil {
+			return err
+		}
+		back := now.Clone()
+		restore(back, before)
+		return write(ctx, back)
+	})
+	return nil
+}
+
+// Destroy cannot be taken back, and is refused.
+func (u undoing) Destroy(context.Context, *kmip.Object) error {
+	return kmip.Errorf(kmip.ResultReasonFeatureNotSupported, "a batch that may be undone cannot destroy an object")
+}
+
+// takeBack undoes what the n items before the failed one did, the last first, and answers them again: Operation Undone, or a
+// failure where that could not be.
+func (r *Request) takeBack(n, mark int) {
+	ctx, cancel := context.WithTimeout(r.conn.ctx, r.server.Limits.OperationTimeout)
+	defer cancel()
+	var failed error
+	for i := len(r.undos) - 1; i >= 0; i-- {
+		if err := r.undos[i](ctx); err != nil {
+			failed = err
+			r.server.Log.Error("a batch could not be undone", "request", r.number, "identity", r.identity, "err", err)
+		}
+	}
+	r.undos = nil
+	r.encoder.Reset(r.encoder.Bytes()[:mark], r.version)
+	for i := range n {
+		k := call{operation: r.items[i].Operation}
+		if i < len(r.made) {
+			k.uid = r.made[i]
+		}
+		if failed != nil {
+			err := kmip.Errorf(kmip.ResultReasonGeneralFailure, "the operation could not be undone")
+			r.fail(r.version, &r.items[i], err, r.number)
+			r.record(&k, time.Now(), err)
+			continue
+		}
+		r.undone(&r.items[i])
+		r.recordUndone(&k)
+	}
+}
+
+// undone appends the answer of an operation that was taken back.
+func (r *Request) undone(item *kmip.RequestBatchItem) {
+	e := &r.encoder
+	mark := e.Begin(ttlv.TagBatchItem)
+	e.Enum(ttlv.TagOperation, uint32(item.Operation))
+	if item.UniqueBatchItemID != nil {
+		e.ByteString(ttlv.TagUniqueBatchItemID, item.UniqueBatchItemID)
+	}
+	e.Enum(ttlv.TagResultStatus, uint32(kmip.ResultStatusOperationUndone))
+	e.End(mark)
+}
+
+// recordUndone queues the audit line of an operation that was taken back.
+func (r *Request) recordUndone(k *call) {
+	r.audit.Write(&Event{
+		Time: r.now, Request: r.number, Identity: r.identity, Fingerprint: r.fingerprint,
+		Operation: k.operation, UniqueIdentifier: k.uid, Result: kmip.ResultStatusOperationUndone,
+	})
+}
