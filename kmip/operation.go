@@ -32,6 +32,9 @@ var Payloads = []Payload{
 	payload[DeleteAttributeRequest, DeleteAttributeResponse](OperationDeleteAttribute, ttlv.V1_0),
 	payload[SetAttributeRequest, SetAttributeResponse](OperationSetAttribute, ttlv.V2_0),
 	payload[AdjustAttributeRequest, AdjustAttributeResponse](OperationAdjustAttribute, ttlv.V2_0),
+	payload[CheckRequest, CheckResponse](OperationCheck, ttlv.V1_0),
+	payload[ObtainLeaseRequest, ObtainLeaseResponse](OperationObtainLease, ttlv.V1_0),
+	payload[GetUsageAllocationRequest, GetUsageAllocationResponse](OperationGetUsageAllocation, ttlv.V1_0),
 	payload[LocateRequest, LocateResponse](OperationLocate, ttlv.V1_0),
 	payload[ActivateRequest, ActivateResponse](OperationActivate, ttlv.V1_0),
 	payload[RevokeRequest, RevokeResponse](OperationRevoke, ttlv.V1_0),
@@ -48,6 +51,7 @@ var Payloads = []Payload{
 	payload[QueryRequest, QueryResponse](OperationQuery, ttlv.V1_0),
 	payload[DiscoverVersionsRequest, DiscoverVersionsResponse](OperationDiscoverVersions, ttlv.V1_0), // 1.1; asked under 1.0 too
 	payload[PingRequest, PingResponse](OperationPing, ttlv.V2_1),
+	payload[InteropRequest, InteropResponse](OperationInterop, ttlv.V2_1),
 	payload[LogRequest, LogResponse](OperationLog, ttlv.V2_0),
 	payload[GrantAccessRequest, GrantAccessResponse](OperationGrantAccess, ttlv.V1_0),
 	payload[WithdrawAccessRequest, WithdrawAccessResponse](OperationWithdrawAccess, ttlv.V1_0),

@@ -15,6 +15,7 @@ var operations = []operation{
 	free(kmip.OperationDiscoverVersions, (*Request).discoverVersions),
 	free(kmip.OperationQuery, (*Request).query),
 	quick(free(kmip.OperationPing, (*Request).ping)),
+	quick(free(kmip.OperationInterop, (*Request).interop)),
 	quick(free(kmip.OperationLog, (*Request).log)),
 
 	free(kmip.OperationCreate, (*Request).create),
