@@ -60,6 +60,8 @@ func ReasonOf(err error) ResultReason {
 // are those of KMIP 1.4 (§9.1.3.2.29).
 var oldReasons = map[ResultReason]ResultReason{
 	ResultReasonObjectNotFound:                     ResultReasonItemNotFound,
+	ResultReasonUsageLimitExceeded:                 ResultReasonPermissionDenied,
+	ResultReasonNumericRange:                       ResultReasonInvalidField,
 	ResultReasonObjectDestroyed:                    ResultReasonItemNotFound,
 	ResultReasonObjectAlreadyExists:                ResultReasonInvalidField,
 	ResultReasonAttributeNotFound:                  ResultReasonItemNotFound,
