@@ -224,7 +224,8 @@ var wraps = need{
 func settable(given kmip.Attributes) error {
 	for i, a := range given {
 		rule := kmip.RuleOf(a.Tag)
-		if rule == nil || !rule.ClientSets && a.Tag != ttlv.TagObjectType || a.Tag == ttlv.TagAttribute && a.Vendor == kmip.VendorServer {
+		stated := a.Tag == ttlv.TagObjectType || a.Tag == ttlv.TagCertificateType // the object says it, too
+		if rule == nil || !rule.ClientSets && !stated || a.Tag == ttlv.TagAttribute && a.Vendor == kmip.VendorServer {
 			return kmip.Errorf(kmip.ResultReasonAttributeReadOnly, "the attribute %v is set by the server", a)
 		}
 		for _, b := range given[:i] {

@@ -3,6 +3,8 @@ package soft
 import (
 	"crypto/sha256"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"slices"
 
 	"strongroom/kmip"
 	"strongroom/kmip/ttlv"
@@ -38,14 +40,18 @@ func Complete(t kmip.ObjectType, v *kmip.Value, a kmip.Attributes) (kmip.Attribu
 	if c.curve != 0 && curve.RecommendedCurve != 0 && c.curve != curve.RecommendedCurve {
 		return nil, invalid("the attributes say the curve %v, the key is on %v", curve.RecommendedCurve, c.curve)
 	}
-	for _, x := range c.attributes(v) {
-		a = a.With(x.Tag, x.Value)
+	if t, ok := kmip.Get[kmip.CertificateType](a, ttlv.TagCertificateType); ok && (v.Certificate == nil || v.Certificate.CertificateType != t) {
+		return nil, invalid("the attributes say the Certificate Type %v, which the object is not", t)
 	}
-	return a, nil
+	found := c.attributes(v)
+	for _, x := range found {
+		a = a.Without(x.Tag)
+	}
+	return append(a, found...), nil
 }
 
 // Attributes derives what an object says of itself: Cryptographic Algorithm and Length, Cryptographic Domain Parameters of a
-// key on a curve, Key Format Type; Certificate Type and Length and the X.509 names of a certificate; the Digest.
+// key on a curve, Key Format Type; Certificate Type and Length and the names in a certificate; the Digest.
 func Attributes(v *kmip.Value) (kmip.Attributes, error) {
 	c, err := parse(v, nil)
 	if err != nil {
@@ -54,7 +60,7 @@ func Attributes(v *kmip.Value) (kmip.Attributes, error) {
 	return c.attributes(v), nil
 }
 
-// attributes lists what was found, each attribute once.
+// attributes lists what was found.
 func (c *contents) attributes(v *kmip.Value) (a kmip.Attributes) {
 	if c.algorithm != 0 {
 		a = a.Plus(ttlv.TagCryptographicAlgorithm, c.algorithm)
@@ -80,7 +86,7 @@ func (c *contents) attributes(v *kmip.Value) (a kmip.Attributes) {
 	return a
 }
 
-// certificateAttributes adds those of a certificate. KMIP 2.1 §4.7, §4.8, §4.61 to §4.63.
+// certificateAttributes adds those of a certificate. KMIP 2.1 §4.6 to §4.8 and §4.61 to §4.63.
 func (c *contents) certificateAttributes(a kmip.Attributes, v *kmip.Certificate) kmip.Attributes {
 	a = a.Plus(ttlv.TagCertificateType, v.CertificateType).Plus(ttlv.TagCertificateLength, int32(len(v.CertificateValue)))
 	if c.cert == nil {
@@ -89,12 +95,42 @@ func (c *contents) certificateAttributes(a kmip.Attributes, v *kmip.Certificate)
 	if d, ok := certificateSignatures[c.cert.SignatureAlgorithm]; ok {
 		a = a.Plus(ttlv.TagDigitalSignatureAlgorithm, d)
 	}
+	a = nameAttributes(a, c.cert.Subject.Names, ttlv.TagCertificateSubjectCN)
+	a = nameAttributes(a, c.cert.Issuer.Names, ttlv.TagCertificateIssuerCN)
 	return a.
 		Plus(ttlv.TagX509CertificateIdentifier, kmip.X509CertificateIdentifier{
 			IssuerDistinguishedName: clone(c.cert.RawIssuer), CertificateSerialNumber: c.cert.SerialNumber.Bytes(),
 		}).
 		Plus(ttlv.TagX509CertificateSubject, kmip.X509CertificateSubject{SubjectDistinguishedName: clone(c.cert.RawSubject)}).
 		Plus(ttlv.TagX509CertificateIssuer, kmip.X509CertificateIssuer{IssuerDistinguishedName: clone(c.cert.RawIssuer)})
+}
+
+// nameParts are the parts of a name that have an attribute each (KMIP 2.1 §4.6), in the order of the attributes' tags.
+var nameParts = []string{
+	"2.5.4.3",                    // CN
+	"2.5.4.10",                   // O
+	"2.5.4.11",                   // OU
+	"1.2.840.113549.1.9.1",       // Email
+	"2.5.4.6",                    // C
+	"2.5.4.8",                    // ST
+	"2.5.4.7",                    // L
+	"0.9.2342.19200300.100.1.1",  // UID
+	"2.5.4.5",                    // Serial Number
+	"2.5.4.12",                   // Title
+	"0.9.2342.19200300.100.1.25", // DC
+	"2.5.4.46",                   // DN Qualifier
+}
+
+// nameAttributes adds the parts of a subject's or issuer's name; first is the attribute of its CN.
+func nameAttributes(a kmip.Attributes, parts []pkix.AttributeTypeAndValue, first ttlv.Tag) kmip.Attributes {
+	for _, p := range parts {
+		text, ok := p.Value.(string)
+		i := slices.Index(nameParts, p.Type.String())
+		if x := (kmip.Attribute{Tag: first + ttlv.Tag(i), Value: text}); ok && i >= 0 && !a.Has(x) {
+			a = append(a, x)
+		}
+	}
+	return a
 }
 
 var certificateSignatures = map[x509.SignatureAlgorithm]kmip.DigitalSignatureAlgorithm{

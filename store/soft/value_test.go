@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"fmt"
 	"math/big"
 	"testing"
@@ -310,7 +311,10 @@ func TestCertificate(t *testing.T) {
 	p := newPair(t, describe(kmip.CryptographicAlgorithmEC, 256))
 	key, err := x509.ParsePKCS8PrivateKey(p.privateValue.PrivateKey.KeyBlock.KeyValue.Material)
 	require.NoError(t, err)
-	template := &x509.Certificate{SerialNumber: big.NewInt(0x1234), Subject: pkix.Name{CommonName: "strongroom"}, NotAfter: time.Now().Add(time.Hour)}
+	template := &x509.Certificate{SerialNumber: big.NewInt(0x1234), Subject: pkix.Name{
+		CommonName: "strongroom", OrganizationalUnit: []string{"keys", "locks"}, SerialNumber: "7",
+		ExtraNames: []pkix.AttributeTypeAndValue{{Type: asn1.ObjectIdentifier{0, 9, 2342, 19200300, 100, 1, 1}, Value: "uid"}, {Type: asn1.ObjectIdentifier{1, 2, 3}, Value: "unknown"}},
+	}, NotAfter: time.Now().Add(time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, publicOf(key), key)
 	require.NoError(t, err)
 	v := &kmip.Value{Certificate: &kmip.Certificate{CertificateType: kmip.CertificateTypeX509, CertificateValue: der}}
@@ -326,11 +330,23 @@ func TestCertificate(t *testing.T) {
 	require.Equal(t, kmip.DigitalSignatureAlgorithmECDSAWithSHA256, d)
 	id, _ := kmip.Get[kmip.X509CertificateIdentifier](a, ttlv.TagX509CertificateIdentifier)
 	require.Equal(t, []byte{0x12, 0x34}, id.CertificateSerialNumber)
+	for _, first := range []ttlv.Tag{ttlv.TagCertificateSubjectCN, ttlv.TagCertificateIssuerCN} { // it is self-signed
+		require.Equal(t, []string{"strongroom"}, kmip.All[string](a, first))
+		require.ElementsMatch(t, []string{"keys", "locks"}, kmip.All[string](a, first+2))
+		require.Equal(t, []string{"uid"}, kmip.All[string](a, first+7))
+		require.Equal(t, []string{"7"}, kmip.All[string](a, first+8))
+	}
 	encoded, err := a.Encode()
 	require.NoError(t, err, "every attribute has its type")
 	back, err := kmip.DecodeAttributes(encoded)
 	require.NoError(t, err)
 	require.Len(t, back, len(a))
+
+	whole, err := Complete(kmip.ObjectTypeCertificate, v, kmip.Attributes{}.With(ttlv.TagCertificateType, kmip.CertificateTypeX509))
+	require.NoError(t, err)
+	require.ElementsMatch(t, a, whole)
+	_, err = Complete(kmip.ObjectTypeCertificate, v, kmip.Attributes{}.With(ttlv.TagCertificateType, kmip.CertificateTypePGP))
+	require.Equal(t, kmip.ResultReasonInvalidField, kmip.ReasonOf(err))
 
 	k, err := Open(v, nil)
 	require.NoError(t, err)
