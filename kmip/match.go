@@ -34,10 +34,16 @@ func matchesOne(o *Object, want Attribute, now time.Time) bool {
 	case UsageLimits:
 		have, ok := Get[UsageLimits](o.Attributes, ttlv.TagUsageLimits)
 		return ok && atLeast(&have, &v)
+	case ProtectionStorageMask:
+		have, _ := Get[ProtectionStorageMask](o.ComputedAttributes(now), want.Tag)
+		return have&v == v
 	case string:
 		if want.Tag == ttlv.TagUniqueIdentifier {
 			return o.UniqueIdentifier == v
 		}
+	}
+	if want.Tag == ttlv.TagShortUniqueIdentifier || want.Tag == ttlv.TagLeaseTime {
+		return o.ComputedAttributes(now).Has(want)
 	}
 	for _, have := range o.Attributes {
 		if have.Equal(want) || have.Is(want) && partly(have.Value, want.Value) {

@@ -10,22 +10,10 @@ import (
 	"strongroom/kmip/ttlv"
 )
 
-// attributesOf is what a client may see of an object's attributes: the stored ones, with the state as it is now.
-func (r *Request) attributesOf(o *kmip.Object) kmip.Attributes {
-	a := o.Attributes
-	if !a.Contains(ttlv.TagUniqueIdentifier) {
-		a = append(kmip.Attributes{{Tag: ttlv.TagUniqueIdentifier, Value: o.UniqueIdentifier}}, a...)
-	}
-	if s := o.State(r.now); s != 0 {
-		a = a.With(ttlv.TagState, s)
-	}
-	return a
-}
-
 // getAttributes answers Get Attributes. KMIP 2.1 §6.1.20. An attribute that the object does not have is left out, and is no
 // error: clients rely on it.
 func (r *Request) getAttributes(o *kmip.Object, q *kmip.GetAttributesRequest) (*kmip.GetAttributesResponse, error) {
-	all := r.attributesOf(o)
+	all := o.AllAttributes(r.now)
 	response := &kmip.GetAttributesResponse{UniqueIdentifier: kmip.UniqueIdentifier(o.UniqueIdentifier), Attributes: all}
 	if len(q.AttributeReferences) == 0 {
 		return response, nil
@@ -56,7 +44,7 @@ func asked(before kmip.AttributeReferences, want kmip.Attribute) bool {
 // getAttributeList answers Get Attribute List. KMIP 2.1 §6.1.21.
 func (r *Request) getAttributeList(o *kmip.Object, _ *kmip.GetAttributeListRequest) (*kmip.GetAttributeListResponse, error) {
 	response := &kmip.GetAttributeListResponse{UniqueIdentifier: kmip.UniqueIdentifier(o.UniqueIdentifier)}
-	for _, a := range r.attributesOf(o) {
+	for _, a := range o.AllAttributes(r.now) {
 		if !asked(response.AttributeReferences, a) {
 			response.AttributeReferences = append(response.AttributeReferences, kmip.Attribute{Tag: a.Tag, Vendor: a.Vendor, Name: a.Name})
 		}

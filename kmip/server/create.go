@@ -132,12 +132,16 @@ func described(a kmip.Attributes) error {
 	if n, ok := kmip.Get[int32](a, ttlv.TagCryptographicLength); ok && n <= 0 {
 		return kmip.Errorf(kmip.ResultReasonInvalidField, "a key cannot have a Cryptographic Length of %d bits", n)
 	}
+	if g := generatorOf(a); a.Contains(ttlv.TagRandomNumberGenerator) && !a.Has(g) {
+		return kmip.Errorf(kmip.ResultReasonFeatureNotSupported, "the %v of the request is not the one that keys are made with", g)
+	}
 	return nil
 }
 
-// generated notes that the server makes the material, now.
+// generated notes that the server makes the material, now, and how.
 func generated(a kmip.Attributes, now time.Time) kmip.Attributes {
-	return a.With(ttlv.TagOriginalCreationDate, now)
+	g := generatorOf(a)
+	return a.With(ttlv.TagOriginalCreationDate, now).With(g.Tag, g.Value)
 }
 
 // prepare prepares one new object: who may make it, where, under which name, with which attributes.

@@ -48,7 +48,7 @@ func (r *Request) query(_ *call, q *kmip.QueryRequest) (*kmip.QueryResponse, err
 		case kmip.QueryFunctionQueryExtensionList, kmip.QueryFunctionQueryExtensionMap:
 			response.ExtensionInformation = extensions(f == kmip.QueryFunctionQueryExtensionMap)
 		case kmip.QueryFunctionQueryRNGs:
-			response.RNGParameters = []kmip.RNGParameters{{RNGAlgorithm: kmip.RNGAlgorithmDRBG, DRBGAlgorithm: kmip.DRBGAlgorithmCTR}}
+			response.RNGParameters = []kmip.RNGParameters{generator(false)}
 		case kmip.QueryFunctionQueryCapabilities:
 			response.CapabilityInformation = []kmip.CapabilityInformation{capabilities()}
 		case kmip.QueryFunctionQueryStorageProtectionMasks:

@@ -34,7 +34,7 @@ func (r *Request) export(o *kmip.Object, q *kmip.ExportRequest) (*kmip.ExportRes
 	}
 	return &kmip.ExportResponse{
 		ObjectType: o.ObjectType(), UniqueIdentifier: kmip.UniqueIdentifier(o.UniqueIdentifier),
-		Attributes: r.attributesOf(o), Value: *v,
+		Attributes: o.AllAttributes(r.now), Value: *v,
 	}, nil
 }
 

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto/sha256"
 	"testing"
 	"time"
 
@@ -105,4 +106,37 @@ func TestSensitivePublicKey(t *testing.T) {
 	must[kmip.RegisterResponse](t, c, kmip.OperationRegister, q)
 	require.True(t, attribute[bool](t, c, "brought", ttlv.TagAlwaysSensitive))
 	require.True(t, attribute[bool](t, c, "brought", ttlv.TagNeverExtractable))
+}
+
+// TestComputedAttributes shows the attributes that nobody stores, to a client and to Locate.
+func TestComputedAttributes(t *testing.T) {
+	g := newRig(t, Limits{})
+	c := g.client("alice", ttlv.V2_1)
+	must[kmip.CreateResponse](t, c, kmip.OperationCreate, aes("a"))
+	must[kmip.CreateResponse](t, c, kmip.OperationCreate, aes("b"))
+	short := sha256.Sum256([]byte("a"))
+	require.Equal(t, short[:], attribute[[]byte](t, c, "a", ttlv.TagShortUniqueIdentifier))
+	require.Equal(t, kmip.ProtectionStorageMaskSoftware, attribute[kmip.ProtectionStorageMask](t, c, "a", ttlv.TagProtectionStorageMask))
+	require.Zero(t, attribute[ttlv.Interval](t, c, "a", ttlv.TagLeaseTime))
+	for n, wanted := range map[int]kmip.Attributes{
+		1: kmip.Attributes{}.With(ttlv.TagShortUniqueIdentifier, short[:]),
+		2: kmip.Attributes{}.With(ttlv.TagProtectionStorageMask, kmip.ProtectionStorageMaskSoftware).With(ttlv.TagLeaseTime, ttlv.Interval(0)),
+		0: kmip.Attributes{}.With(ttlv.TagProtectionStorageMask, kmip.ProtectionStorageMaskHardware),
+	} {
+		require.Len(t, must[kmip.LocateResponse](t, c, kmip.OperationLocate, &kmip.LocateRequest{Attributes: wanted}).UniqueIdentifier, n)
+	}
+}
+
+// TestRandomNumberGenerator shows that a key says how it was made, and that none is made otherwise.
+func TestRandomNumberGenerator(t *testing.T) {
+	g := newRig(t, Limits{})
+	c := g.client("alice", ttlv.V1_4)
+	must[kmip.CreateResponse](t, c, kmip.OperationCreate, aes("a"))
+	require.Equal(t, generator(false), attribute[kmip.RNGParameters](t, c, "a", ttlv.TagRandomNumberGenerator))
+	q := aes("b")
+	q.Attributes = q.Attributes.With(ttlv.TagRandomNumberGenerator, generator(false))
+	must[kmip.CreateResponse](t, c, kmip.OperationCreate, q)
+	q = aes("c")
+	q.Attributes = q.Attributes.With(ttlv.TagRandomNumberGenerator, kmip.RNGParameters{RNGAlgorithm: kmip.RNGAlgorithmANSIX9_31})
+	require.Equal(t, kmip.ResultReasonFeatureNotSupported, reason(t, c, kmip.OperationCreate, q))
 }

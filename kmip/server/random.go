@@ -1,10 +1,31 @@
 package server
 
 import (
+	"crypto/fips140"
 	"crypto/rand"
 
 	"strongroom/kmip"
+	"strongroom/kmip/ttlv"
 )
+
+// generator describes crypto/rand: in FIPS 140-3 mode a CTR_DRBG with AES-256, else the operating system's. That of a token is
+// not known.
+func generator(token bool) kmip.RNGParameters {
+	if token || !fips140.Enabled() {
+		return kmip.RNGParameters{RNGAlgorithm: kmip.RNGAlgorithmUnspecified}
+	}
+	return kmip.RNGParameters{
+		RNGAlgorithm: kmip.RNGAlgorithmDRBG, DRBGAlgorithm: kmip.DRBGAlgorithmCTR,
+		CryptographicAlgorithm: kmip.CryptographicAlgorithmAES, CryptographicLength: 256,
+	}
+}
+
+// generatorOf is the attribute Random Number Generator of a key that the server makes. KMIP 2.1 §4.46.
+func generatorOf(a kmip.Attributes) kmip.Attribute {
+	uid, _ := kmip.Get[string](a, ttlv.TagUniqueIdentifier)
+	_, _, token, _ := kmip.HSMKey(uid)
+	return kmip.Attribute{Tag: ttlv.TagRandomNumberGenerator, Value: generator(token)}
+}
 
 // mostRandom is how many random bytes one request gets at most.
 const mostRandom = 64 << 10
