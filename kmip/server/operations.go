@@ -22,6 +22,7 @@ var operations = []operation{
 	free(kmip.OperationCreateKeyPair, (*Request).createKeyPair),
 	free(kmip.OperationRegister, (*Request).register),
 	free(kmip.OperationImport, (*Request).importObject),
+	free(kmip.OperationDeriveKey, (*Request).deriveKey),
 	free(kmip.OperationLocate, (*Request).locate),
 
 	quick(object(kmip.OperationGet, need{states: existing}, (*Request).get)),
@@ -43,6 +44,8 @@ var operations = []operation{
 	object(kmip.OperationActivate, need{states: in(kmip.StatePreActive)}, (*Request).activate),
 	object(kmip.OperationRevoke, need{states: anyState}, (*Request).revoke),
 	object(kmip.OperationDestroy, need{states: existing}, (*Request).destroy),
+	object(kmip.OperationArchive, need{states: existing}, (*Request).archive),
+	object(kmip.OperationRecover, need{states: existing, archived: true}, (*Request).recover),
 
 	computes(kmip.OperationEncrypt, protect(kmip.CryptographicUsageMaskEncrypt), kmip.Key.Encrypt),
 	computes(kmip.OperationDecrypt, process(kmip.CryptographicUsageMaskDecrypt), kmip.Key.Decrypt),
@@ -54,8 +57,8 @@ var operations = []operation{
 	quick(free(kmip.OperationRNGRetrieve, (*Request).rngRetrieve)),
 	quick(free(kmip.OperationRNGSeed, (*Request).rngSeed)),
 
-	object(kmip.OperationGrantAccess, need{states: existing}, (*Request).grantAccess),
-	object(kmip.OperationWithdrawAccess, need{states: existing}, (*Request).withdrawAccess),
+	object(kmip.OperationGrantAccess, need{states: existing, archived: true}, (*Request).grantAccess),
+	object(kmip.OperationWithdrawAccess, need{states: existing, archived: true}, (*Request).withdrawAccess),
 	free(kmip.OperationListAccess, (*Request).listAccess),
 	free(kmip.OperationWhoAmI, (*Request).whoAmI),
 	free(kmip.OperationCanI, (*Request).canI),

@@ -245,10 +245,13 @@ func unlinked(a kmip.Attributes, t kmip.LinkType) kmip.Attributes {
 	})
 }
 
-// discard destroys an object that the request made and cannot link, so that none is left that nobody knows of.
+// discard destroys an object that the request made and cannot link, so that none is left that nobody knows of. In a batch
+// that may be undone that is done with the rest.
 func (r *Request) discard(backend kmip.Backend, o *kmip.Object) {
-	err := unmake(r.ctx, backend, o.UniqueIdentifier)
-	if err != nil {
+	if _, ok := backend.(undoing); ok {
+		return
+	}
+	if err := unmake(r.ctx, backend, o.UniqueIdentifier); err != nil {
 		r.server.Log.Error("an object made in vain stays", "request", r.number, "uid", o.UniqueIdentifier, "err", err)
 	}
 }
