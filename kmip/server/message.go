@@ -210,15 +210,20 @@ func (r *Request) tooLarge(start int) bool {
 	return most != nil && len(r.encoder.Bytes())-start > int(*most)
 }
 
-// begin writes the response header and tells where its Batch Count's value stands.
+// begin writes the response header (KMIP 2.1 §8.5) and tells where its Batch Count's value stands.
 func (c *conn) begin(v ttlv.Version, now time.Time, correlation string, count int) int {
-	h := kmip.ResponseHeader{
-		ProtocolVersion: kmip.VersionOf(v), TimeStamp: now,
-		ClientCorrelationValue: correlation, BatchCount: int32(count),
+	e := &c.encoder
+	header := e.Begin(ttlv.TagResponseHeader)
+	version := e.Begin(ttlv.TagProtocolVersion)
+	e.Int(ttlv.TagProtocolVersionMajor, int32(v.Major()))
+	e.Int(ttlv.TagProtocolVersionMinor, int32(v.Minor()))
+	e.End(version)
+	e.Time(ttlv.TagTimeStamp, now)
+	if correlation != "" && v >= ttlv.V1_4 {
+		e.Text(ttlv.TagClientCorrelationValue, correlation)
 	}
-	if err := c.encoder.Value(ttlv.TagResponseHeader, &h); err != nil {
-		panic(fmt.Sprintf("encoding a response header: %v", err))
-	}
+	e.Int(ttlv.TagBatchCount, int32(count))
+	e.End(header)
 	return len(c.encoder.Bytes()) - 8 // an Integer's value: four bytes and four of padding
 }
 
@@ -230,7 +235,10 @@ func (c *conn) recount(at, n int) {
 
 // perform runs one operation and appends its answer.
 func (r *Request) perform(item *kmip.RequestBatchItem) error {
-	began := time.Now()
+	began := r.now
+	if len(r.items) > 1 {
+		began = time.Now()
+	}
 	k := &r.current
 	*k = call{operation: item.Operation}
 	op := r.server.lookup(item.Operation)
