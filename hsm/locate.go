@@ -16,7 +16,8 @@ import (
 // that he was granted something on, an administrator all. A token that is away hides its keys, and the
 // log says so.
 func (h *HSM) Locate(ctx context.Context, q *kmip.Search) ([]kmip.Located, error) {
-	if q.Storage != 0 && q.Storage&kmip.StorageStatusMaskOnLineStorage == 0 || q.Group == kmip.ObjectGroupMemberGroupMemberDefault {
+	const kept = kmip.StorageStatusMaskOnLineStorage | kmip.StorageStatusMaskArchivalStorage // nothing stays of a destroyed key
+	if q.Storage != 0 && q.Storage&kept == 0 || q.Group == kmip.ObjectGroupMemberGroupMemberDefault {
 		return nil, nil
 	}
 	now := time.Now()
@@ -36,7 +37,7 @@ func (h *HSM) Locate(ctx context.Context, q *kmip.Search) ([]kmip.Located, error
 			if err != nil {
 				return nil, err
 			}
-			if sees(q, shown) && inGroup(shown, q.Group) && shown.Matches(q.Attributes, now) {
+			if sees(q, shown) && shown.Attributes.InStorage(q.Storage) && inGroup(shown, q.Group) && shown.Matches(q.Attributes, now) {
 				date, _ := kmip.Get[time.Time](shown.Attributes, ttlv.TagInitialDate)
 				found = append(found, kmip.Located{UniqueIdentifier: shown.UniqueIdentifier, InitialDate: date})
 			}

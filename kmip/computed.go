@@ -10,7 +10,7 @@ import (
 
 // ComputedAttributes are the attributes that are not stored, because they follow from what the object is: Unique
 // Identifier; Short Unique Identifier, its SHA-256 (KMIP 2.1 §4.56); State as it is at the time now; Protection Storage Mask
-// (§4.44); Lease Time, which is zero because no lease bounds the use of an object (§6.1.35).
+// (§4.44); Lease Time, which is one for every object (§4.30).
 func (o *Object) ComputedAttributes(now time.Time) Attributes {
 	short := sha256.Sum256([]byte(o.UniqueIdentifier))
 	storage := ProtectionStorageMaskSoftware
@@ -21,7 +21,7 @@ func (o *Object) ComputedAttributes(now time.Time) Attributes {
 		{Tag: ttlv.TagUniqueIdentifier, Value: o.UniqueIdentifier},
 		{Tag: ttlv.TagShortUniqueIdentifier, Value: short[:]},
 		{Tag: ttlv.TagProtectionStorageMask, Value: storage},
-		{Tag: ttlv.TagLeaseTime, Value: ttlv.Interval(0)},
+		{Tag: ttlv.TagLeaseTime, Value: LeaseTime},
 	}
 	if s := o.State(now); s != 0 {
 		a = append(a, Attribute{Tag: ttlv.TagState, Value: s})
@@ -41,3 +41,7 @@ func (o *Object) AllAttributes(now time.Time) Attributes {
 	}
 	return all
 }
+
+// LeaseTime is the longest lease of an object, in seconds: how long a client may use what it has of the object before it asks
+// for a new one. KMIP 2.1 §4.30.
+const LeaseTime = ttlv.Interval(3600)

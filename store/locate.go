@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"fmt"
@@ -66,7 +67,8 @@ func (s *Store) Locate(ctx context.Context, q *kmip.Search) ([]kmip.Located, err
 type plan struct {
 	identity   string
 	word       *word // the word that finds the rows, nil to read all that identity may see
-	live, gone bool  // which rows are wanted
+	storage    kmip.StorageStatusMask
+	live, gone bool // which rows are wanted: on-line and archived ones, destroyed ones
 	objectType kmip.ObjectType
 	rest       kmip.Attributes // what is compared row by row
 	now        time.Time
@@ -75,7 +77,11 @@ type plan struct {
 // plan takes apart what a search wants; there is nothing to search where ok is false.
 func (s *Store) plan(q *kmip.Search) (p *plan, ok bool) {
 	p = &plan{identity: q.Identity, now: s.now()}
-	p.live = q.Storage == 0 || q.Storage&kmip.StorageStatusMaskOnLineStorage != 0
+	p.storage = q.Storage
+	if p.storage == 0 {
+		p.storage = kmip.StorageStatusMaskOnLineStorage
+	}
+	p.live = p.storage&(kmip.StorageStatusMaskOnLineStorage|kmip.StorageStatusMaskArchivalStorage) != 0
 	p.gone = q.Storage&kmip.StorageStatusMaskDestroyedStorage != 0
 	for _, want := range q.Attributes {
 		switch v := want.Value.(type) {
@@ -91,6 +97,9 @@ func (s *Store) plan(q *kmip.Search) (p *plan, ok bool) {
 			}
 		}
 		p.rest = append(p.rest, want)
+	}
+	if p.gone {
+		p.storage |= kmip.StorageStatusMaskDestroyedStorage
 	}
 	// Every object of a group may be its default member; a fresh one has an attribute that says so.
 	if q.Group == kmip.ObjectGroupMemberGroupMemberFresh {
@@ -136,12 +145,21 @@ func (p *plan) next(rows *sql.Rows) (uid string, created int64, ok bool, err err
 	if p.objectType != 0 && p.objectType != kmip.ObjectType(objectType) {
 		return "", 0, false, nil
 	}
-	if len(p.rest) == 0 {
+	if len(p.rest) == 0 && p.anywhere(attributes) {
 		return uid, created, true, nil
 	}
 	o := &kmip.Object{UniqueIdentifier: uid}
 	if o.Attributes, err = kmip.DecodeAttributes(attributes); err != nil {
 		return "", 0, false, fmt.Errorf("reading object %q: %w", uid, err)
 	}
-	return uid, created, o.Matches(p.rest, p.now), nil
+	return uid, created, o.Attributes.InStorage(p.storage) && o.Matches(p.rest, p.now), nil
+}
+
+// archiveDate is how an Archive Date begins in encoded attributes: tag, type and length.
+var archiveDate = []byte{0x42, 0x00, 0x05, byte(ttlv.TypeDateTime), 0, 0, 0, 8}
+
+// anywhere says, without decoding, that a row is in a storage that is searched: where on-line objects are, and the row has no
+// Archive Date. The query has seen to the destroyed ones.
+func (p *plan) anywhere(attributes []byte) bool {
+	return p.storage&kmip.StorageStatusMaskOnLineStorage != 0 && !bytes.Contains(attributes, archiveDate)
 }

@@ -117,10 +117,10 @@ func TestComputedAttributes(t *testing.T) {
 	short := sha256.Sum256([]byte("a"))
 	require.Equal(t, short[:], attribute[[]byte](t, c, "a", ttlv.TagShortUniqueIdentifier))
 	require.Equal(t, kmip.ProtectionStorageMaskSoftware, attribute[kmip.ProtectionStorageMask](t, c, "a", ttlv.TagProtectionStorageMask))
-	require.Zero(t, attribute[ttlv.Interval](t, c, "a", ttlv.TagLeaseTime))
+	require.Equal(t, kmip.LeaseTime, attribute[ttlv.Interval](t, c, "a", ttlv.TagLeaseTime))
 	for n, wanted := range map[int]kmip.Attributes{
 		1: kmip.Attributes{}.With(ttlv.TagShortUniqueIdentifier, short[:]),
-		2: kmip.Attributes{}.With(ttlv.TagProtectionStorageMask, kmip.ProtectionStorageMaskSoftware).With(ttlv.TagLeaseTime, ttlv.Interval(0)),
+		2: kmip.Attributes{}.With(ttlv.TagProtectionStorageMask, kmip.ProtectionStorageMaskSoftware).With(ttlv.TagLeaseTime, kmip.LeaseTime),
 		0: kmip.Attributes{}.With(ttlv.TagProtectionStorageMask, kmip.ProtectionStorageMaskHardware),
 	} {
 		require.Len(t, must[kmip.LocateResponse](t, c, kmip.OperationLocate, &kmip.LocateRequest{Attributes: wanted}).UniqueIdentifier, n)

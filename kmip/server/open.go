@@ -14,6 +14,8 @@ type need struct {
 	usage  kmip.CryptographicUsageMask // one of these bits; 0 asks for none
 	window window                      // of its dates
 	right  kmip.Operation              // the right asked for, where it is not the operation itself
+
+	archived bool // archived objects too: all others are to be recovered first (KMIP 2.1 §6.1)
 }
 
 // A window is the part of a key's life in which it may be used for something. KMIP 2.1 §4.40, §4.41 and §4.57.
@@ -93,6 +95,9 @@ func (r *Request) admit(uid string, n need) (*kmip.Object, error) {
 	o, err := r.permitted(uid, n.right)
 	if err != nil {
 		return nil, err
+	}
+	if !n.archived && o.Attributes.Archived() {
+		return nil, kmip.Errorf(kmip.ResultReasonObjectArchived, "object %q is archived: recover it first", uid)
 	}
 	state := o.State(r.now)
 	if !n.states.has(state) {

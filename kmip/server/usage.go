@@ -137,18 +137,6 @@ const protects = kmip.CryptographicUsageMaskSign | kmip.CryptographicUsageMaskEn
 	kmip.CryptographicUsageMaskGenerateCryptogram | kmip.CryptographicUsageMaskTranslateEncrypt |
 	kmip.CryptographicUsageMaskTranslateWrap | kmip.CryptographicUsageMaskFPEEncrypt
 
-// leaseTime is the Lease Time, in seconds, of every object: how long a client may use what it has of an object before it asks
-// again. KMIP 2.1 §4.30.
-const leaseTime = ttlv.Interval(3600)
-
-// lease is the longest lease of an object.
-func lease(o *kmip.Object) ttlv.Interval {
-	if t, ok := kmip.Get[ttlv.Interval](o.Attributes, ttlv.TagLeaseTime); ok {
-		return t
-	}
-	return leaseTime
-}
-
 // obtainLease answers Obtain Lease. KMIP 2.1 §6.1.35. What is exhausted gets none: its holder could do nothing with it.
 func (r *Request) obtainLease(o *kmip.Object, _ *kmip.ObtainLeaseRequest) (*kmip.ObtainLeaseResponse, error) {
 	if _, count, limited := remaining(o); limited && count == 0 {
@@ -156,7 +144,7 @@ func (r *Request) obtainLease(o *kmip.Object, _ *kmip.ObtainLeaseRequest) (*kmip
 	}
 	changed, _ := kmip.Get[time.Time](o.Attributes, ttlv.TagLastChangeDate)
 	return &kmip.ObtainLeaseResponse{
-		UniqueIdentifier: kmip.UniqueIdentifier(o.UniqueIdentifier), LeaseTime: lease(o), LastChangeDate: changed,
+		UniqueIdentifier: kmip.UniqueIdentifier(o.UniqueIdentifier), LeaseTime: kmip.LeaseTime, LastChangeDate: changed,
 	}, nil
 }
 
@@ -164,7 +152,7 @@ func (r *Request) obtainLease(o *kmip.Object, _ *kmip.ObtainLeaseRequest) (*kmip
 func (r *Request) checkUse(o *kmip.Object, q *kmip.CheckRequest) (*kmip.CheckResponse, error) {
 	refused := new(kmip.CheckResponse)
 	var reason kmip.ResultReason
-	if t := q.LeaseTime; t != nil && *t > lease(o) {
+	if t := q.LeaseTime; t != nil && *t > kmip.LeaseTime {
 		refused.LeaseTime, reason = t, kmip.ResultReasonPermissionDenied
 	}
 	if m := q.CryptographicUsageMask; m != nil && !r.allowsUse(o, *m) {

@@ -151,8 +151,8 @@ func TestGetUsageAllocation(t *testing.T) {
 			must[kmip.GetUsageAllocationResponse](t, c, kmip.OperationGetUsageAllocation, allocate(uid, 3))
 			require.Equal(t, kmip.ResultReasonUsageLimitExceeded.At(v), reason(t, c, kmip.OperationObtainLease, &kmip.ObtainLeaseRequest{UniqueIdentifier: uid}))
 			lease := must[kmip.ObtainLeaseResponse](t, c, kmip.OperationObtainLease, &kmip.ObtainLeaseRequest{UniqueIdentifier: free})
-			require.Equal(t, leaseTime, lease.LeaseTime)
-			require.Equal(t, leaseTime, attribute[ttlv.Interval](t, c, free, ttlv.TagLeaseTime))
+			require.Equal(t, kmip.LeaseTime, lease.LeaseTime)
+			require.Equal(t, kmip.LeaseTime, attribute[ttlv.Interval](t, c, free, ttlv.TagLeaseTime))
 			require.True(t, lease.LastChangeDate.Equal(attribute[time.Time](t, c, free, ttlv.TagLastChangeDate)))
 		})
 	}
@@ -166,7 +166,7 @@ func TestCheck(t *testing.T) {
 		t.Run(v.String(), func(t *testing.T) {
 			few, many := int64(10), int64(11)
 			encrypts, signs := kmip.CryptographicUsageMaskEncrypt, kmip.CryptographicUsageMaskSign
-			short, long := leaseTime, leaseTime+1
+			short, long := kmip.LeaseTime, kmip.LeaseTime+1
 			ask := func(q *kmip.CheckRequest) *kmip.ResponseMessage {
 				return exchange(t, c, v, &kmip.RequestMessage{
 					RequestHeader: kmip.RequestHeader{BatchErrorContinuationOption: kmip.BatchErrorContinuationOptionContinue},
