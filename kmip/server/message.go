@@ -25,6 +25,7 @@ type Request struct {
 	placeholder string                        // the ID placeholder of the batch
 	need        need                          // of the operation at hand, for opening its object again
 	undos       []func(context.Context) error // how the changes of a batch are taken back, in their order
+	revisions   map[string]int64              // of the objects that a batch that may be undone has changed
 	current     call                          // the operation at hand, as the audit line tells it
 	made        []string                      // what each item of the batch made or named, for identifiers by item number
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"strongroom/kmip"
@@ -72,25 +73,46 @@ func (u undoing) SetGrants(ctx context.Context, o *kmip.Object) error {
 	return u.changed(ctx, o, u.Backend.SetGrants, func(back, before *kmip.Object) { back.Grants = before.Grants })
 }
 
+// changed makes a change and notes how it is taken back: as long as nobody else has changed the object since, for what
+// another did (revoke it, count it down) must not be undone with it.
 func (u undoing) changed(ctx context.Context, o *kmip.Object, write func(context.Context, *kmip.Object) error, restore func(back, before *kmip.Object)) error {
-	before, err := u.Backend.Object(ctx, o.UniqueIdentifier)
+	r, uid := u.request, o.UniqueIdentifier
+	before, err := u.Backend.Object(ctx, uid)
 	if err != nil {
 		return err
 	}
 	if err := write(ctx, o); err != nil {
 		return err
 	}
-	u.request.onUndo(func(ctx context.Context) error {
-		now, err := u.Backend.Object(ctx, o.UniqueIdentifier)
+	if r.revisions == nil {
+		r.revisions = make(map[string]int64)
+	}
+	if last, ok := r.revisions[uid]; ok && last != before.Revision {
+		r.revisions[uid] = overtaken
+	} else {
+		r.revisions[uid] = o.Revision
+	}
+	r.onUndo(func(ctx context.Context) error {
+		now, err := u.Backend.Object(ctx, uid)
 		if err != nil {
 			return err
 		}
+		if now.Revision != r.revisions[uid] {
+			return fmt.Errorf("restoring %q: %w", uid, kmip.ErrConflict)
+		}
 		back := now.Clone()
 		restore(back, before)
-		return write(ctx, back)
+		if err := write(ctx, back); err != nil {
+			return err
+		}
+		r.revisions[uid] = back.Revision
+		return nil
 	})
 	return nil
 }
+
+// overtaken is the revision of an object that another request changed between two changes of a batch: no object has it.
+const overtaken = -1
 
 // Destroy cannot be taken back, and is refused.
 func (u undoing) Destroy(context.Context, *kmip.Object) error {
