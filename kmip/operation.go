@@ -42,6 +42,7 @@ var Payloads = []Payload{
 	payload[DestroyRequest, DestroyResponse](OperationDestroy, ttlv.V1_0),
 	payload[ArchiveRequest, ArchiveResponse](OperationArchive, ttlv.V1_0),
 	payload[RecoverRequest, RecoverResponse](OperationRecover, ttlv.V1_0),
+	payload[ValidateRequest, ValidateResponse](OperationValidate, ttlv.V1_0),
 	payload[EncryptRequest, EncryptResponse](OperationEncrypt, ttlv.V1_2),
 	payload[DecryptRequest, DecryptResponse](OperationDecrypt, ttlv.V1_2),
 	payload[SignRequest, SignResponse](OperationSign, ttlv.V1_2),

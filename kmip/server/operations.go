@@ -46,6 +46,7 @@ var operations = []operation{
 	object(kmip.OperationDestroy, need{states: existing}, (*Request).destroy),
 	object(kmip.OperationArchive, need{states: existing}, (*Request).archive),
 	object(kmip.OperationRecover, need{states: existing, archived: true}, (*Request).recover),
+	free(kmip.OperationValidate, (*Request).validate),
 
 	computes(kmip.OperationEncrypt, protect(kmip.CryptographicUsageMaskEncrypt), kmip.Key.Encrypt),
 	computes(kmip.OperationDecrypt, process(kmip.CryptographicUsageMaskDecrypt), kmip.Key.Decrypt),
