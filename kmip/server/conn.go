@@ -1,6 +1,7 @@
 package server
 
 import (
+	"container/list"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -29,7 +30,8 @@ type conn struct {
 	tls         *tls.Conn
 	identity    string
 	fingerprint string
-	generation  uint64 // of the gate, when the identity was last checked
+	generation  uint64        // of the gate, when the identity was last checked
+	strange     *list.Element // in the server's list, until admitted
 	admitted    bool
 	draining    atomic.Bool
 

@@ -23,6 +23,8 @@ var operations = []operation{
 	free(kmip.OperationRegister, (*Request).register),
 	free(kmip.OperationImport, (*Request).importObject),
 	free(kmip.OperationDeriveKey, (*Request).deriveKey),
+	free(kmip.OperationCreateSplitKey, (*Request).createSplitKey),
+	free(kmip.OperationJoinSplitKey, (*Request).joinSplitKey),
 	free(kmip.OperationLocate, (*Request).locate),
 
 	quick(object(kmip.OperationGet, need{states: existing}, (*Request).get)),

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"container/list"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -21,7 +22,7 @@ import (
 type Limits struct {
 	Message                ttlv.Limits   // of one request
 	BatchCount             int           // operations in one request, default 1,000
-	Connections            int           // in all, default 4,096
+	Connections            int           // of clients that are known, and as many that are not yet; default 4,096
 	ConnectionsPerIdentity int           // default 1,024
 	RequestsInFlight       int           // messages being worked on at once, default 1,024
 	RequestsPerSecond      float64       // of one identity; 0 is no limit
@@ -79,6 +80,8 @@ type Server struct {
 
 	mu          sync.Mutex
 	connections map[*conn]struct{}
+	strangers   list.List // of *conn, the oldest first: those that have not shaken hands
+	admitted    int       // connections that have
 	identities  map[string]int
 	draining    bool
 	wg          sync.WaitGroup
@@ -150,21 +153,23 @@ func (s *Server) Serve(l net.Listener) error {
 	}
 }
 
-// start serves a connection in its own goroutine, unless there are too many.
+// start serves a connection in its own goroutine. Those that have not shaken hands yet are counted by themselves, and when
+// there are too many the oldest goes: silent clients cut off one another, and not who comes after them.
 func (s *Server) start(raw net.Conn) {
 	c := &conn{server: s, raw: raw}
 	s.mu.Lock()
-	refused := s.draining || len(s.connections) >= s.Limits.Connections
-	if !refused {
-		s.connections[c] = struct{}{}
-		s.wg.Add(1)
-	}
-	s.mu.Unlock()
-	if refused {
+	if s.draining {
+		s.mu.Unlock()
 		raw.Close()
-		s.Log.Warn("connection refused: too many", "limit", s.Limits.Connections, "remote", raw.RemoteAddr().String())
 		return
 	}
+	s.connections[c] = struct{}{}
+	c.strange = s.strangers.PushBack(c)
+	if s.strangers.Len() > s.Limits.Connections {
+		s.strangers.Remove(s.strangers.Front()).(*conn).raw.Close()
+	}
+	s.wg.Add(1)
+	s.mu.Unlock()
 	go func() {
 		defer s.wg.Done()
 		defer s.remove(c)
@@ -172,14 +177,19 @@ func (s *Server) start(raw net.Conn) {
 	}()
 }
 
-// admit counts a connection for its identity.
+// admit counts a connection for its identity, and among all.
 func (s *Server) admit(c *conn) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.admitted >= s.Limits.Connections {
+		return fmt.Errorf("there are %d connections already", s.admitted)
+	}
 	if s.identities[c.identity] >= s.Limits.ConnectionsPerIdentity {
 		return fmt.Errorf("identity %q has %d connections already", c.identity, s.Limits.ConnectionsPerIdentity)
 	}
+	s.strangers.Remove(c.strange)
 	s.identities[c.identity]++
+	s.admitted++
 	c.admitted = true
 	return nil
 }
@@ -189,8 +199,10 @@ func (s *Server) remove(c *conn) {
 	defer s.mu.Unlock()
 	delete(s.connections, c)
 	if !c.admitted {
+		s.strangers.Remove(c.strange)
 		return
 	}
+	s.admitted--
 	if s.identities[c.identity]--; s.identities[c.identity] == 0 {
 		delete(s.identities, c.identity)
 	}
