@@ -22,6 +22,8 @@ var Payloads = []Payload{
 	payload[ReKeyRequest, ReKeyResponse](OperationReKey, ttlv.V1_0),
 	payload[ReKeyKeyPairRequest, ReKeyKeyPairResponse](OperationReKeyKeyPair, ttlv.V1_1),
 	payload[DeriveKeyRequest, DeriveKeyResponse](OperationDeriveKey, ttlv.V1_0),
+	payload[CreateSplitKeyRequest, CreateSplitKeyResponse](OperationCreateSplitKey, ttlv.V1_2),
+	payload[JoinSplitKeyRequest, JoinSplitKeyResponse](OperationJoinSplitKey, ttlv.V1_2),
 	payload[RegisterRequest, RegisterResponse](OperationRegister, ttlv.V1_0),
 	payload[ImportRequest, ImportResponse](OperationImport, ttlv.V1_4),
 	payload[ExportRequest, ExportResponse](OperationExport, ttlv.V1_4),

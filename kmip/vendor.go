@@ -12,6 +12,8 @@ const (
 	AttributeTag = "Strongroom-Tag"
 	// AttributeProtection is server-set: how the material is kept, one of the Protection values.
 	AttributeProtection = "Strongroom-Protection"
+	// AttributeSplit is server-set: the same text for all parts of one split key.
+	AttributeSplit = "Strongroom-Split"
 )
 
 // Values of the attribute Strongroom-Protection.
