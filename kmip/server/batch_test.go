@@ -107,8 +107,8 @@ func TestBatchError(t *testing.T) {
 	}
 }
 
-// TestBatchUndo shows that with Undo nothing of a batch that fails remains, and all of one that does not; and that what cannot be
-// undone is refused.
+// TestBatchUndo shows that with Undo nothing of a batch that fails remains, and all of one that does not; and that what is
+// destroyed in one is there until its end.
 func TestBatchUndo(t *testing.T) {
 	g := newRig(t, Limits{})
 	c := g.dial("alice")
@@ -127,7 +127,7 @@ func TestBatchUndo(t *testing.T) {
 	require.Len(t, m.BatchItem, 4)
 	for i, x := range m.BatchItem[:3] {
 		require.Equal(t, kmip.ResultStatusOperationUndone, x.ResultStatus, i)
-		require.Empty(t, x.ResponsePayload)
+		require.NotEmpty(t, x.ResponsePayload)
 	}
 	require.Equal(t, kmip.ResultStatusOperationFailed, m.BatchItem[3].ResultStatus)
 	require.Equal(t, kmip.ResultReasonObjectDestroyed, reason(t, alice, kmip.OperationGet, &kmip.GetRequest{UniqueIdentifier: "made"}))
@@ -141,11 +141,20 @@ func TestBatchUndo(t *testing.T) {
 	unused := aes("unused")
 	unused.Attributes = unused.Attributes.Without(ttlv.TagActivationDate)
 	must[kmip.CreateResponse](t, alice, kmip.OperationCreate, unused)
-	m = exchange(t, c, v, &kmip.RequestMessage{RequestHeader: undo, BatchItem: []kmip.RequestBatchItem{
-		item(t, v, kmip.OperationDestroy, "1", &kmip.DestroyRequest{UniqueIdentifier: "unused"}), grant,
-	}})
-	require.Equal(t, kmip.ResultReasonFeatureNotSupported, m.BatchItem[0].ResultReason)
+	destroy := item(t, v, kmip.OperationDestroy, "1", &kmip.DestroyRequest{UniqueIdentifier: "unused"})
+	get := item(t, v, kmip.OperationGet, "2", &kmip.GetRequest{UniqueIdentifier: "unused"})
+	m = exchange(t, c, v, &kmip.RequestMessage{RequestHeader: undo, BatchItem: []kmip.RequestBatchItem{destroy, get}})
+	require.Equal(t, kmip.ResultStatusOperationUndone, m.BatchItem[0].ResultStatus)
+	require.Equal(t, kmip.ResultReasonObjectDestroyed.At(v), m.BatchItem[1].ResultReason, "it is destroyed for what follows it")
+	require.Equal(t, kmip.StatePreActive, attribute[kmip.State](t, alice, "unused", ttlv.TagState))
 	must[kmip.GetResponse](t, alice, kmip.OperationGet, &kmip.GetRequest{UniqueIdentifier: "unused"})
+	grant.UniqueBatchItemID = []byte("2")
+	m = exchange(t, c, v, &kmip.RequestMessage{RequestHeader: undo, BatchItem: []kmip.RequestBatchItem{destroy, grant}})
+	for _, x := range m.BatchItem {
+		require.Equal(t, kmip.ResultStatusSuccess, x.ResultStatus, x.ResultMessage)
+	}
+	require.Equal(t, kmip.ResultReasonObjectDestroyed, reason(t, alice, kmip.OperationGet, &kmip.GetRequest{UniqueIdentifier: "unused"}))
+	require.Equal(t, kmip.StateDestroyed, attribute[kmip.State](t, alice, "unused", ttlv.TagState))
 }
 
 // TestMaximumResponseSize shows that a client gets no answer larger than it takes.

@@ -26,6 +26,8 @@ type Request struct {
 	need        need                          // of the operation at hand, for opening its object again
 	undos       []func(context.Context) error // how the changes of a batch are taken back, in their order
 	revisions   map[string]int64              // of the objects that a batch that may be undone has changed
+	ends        []func(context.Context) error // what a batch that nothing undid does at its end
+	statuses    []int                         // where the Result Status of each item that succeeded stands in the answer
 	current     call                          // the operation at hand, as the audit line tells it
 	made        []string                      // what each item of the batch made or named, for identifiers by item number
 }
@@ -33,8 +35,8 @@ type Request struct {
 // answer handles one message and appends its answer to the encoder.
 func (c *conn) answer(msg []byte) {
 	r := &c.request
-	made := r.made[:0]
-	*r = Request{conn: c, ctx: c.ctx, made: made, number: c.server.requests.Add(1), now: time.Now(), version: ttlv.V1_0}
+	made, statuses := r.made[:0], r.statuses[:0]
+	*r = Request{conn: c, ctx: c.ctx, made: made, statuses: statuses, number: c.server.requests.Add(1), now: time.Now(), version: ttlv.V1_0}
 	start := len(c.encoder.Bytes())
 	if err := r.decode(msg); err != nil {
 		c.encoder.Reset(c.encoder.Bytes()[:start], r.version)
@@ -184,6 +186,9 @@ func (r *Request) batch() {
 		item := &r.items[i]
 		mark := len(r.encoder.Bytes())
 		err := r.perform(item)
+		if err == nil && len(r.ends) > 0 && i == len(r.items)-1 {
+			err = r.finish()
+		}
 		if err == nil && r.tooLarge(start) {
 			err = kmip.Errorf(kmip.ResultReasonResponseTooLarge, "the response is larger than the Maximum Response Size of %d bytes", *r.header.MaximumResponseSize)
 		}
@@ -310,6 +315,7 @@ func (r *Request) succeed(op *operation, item *kmip.RequestBatchItem, response a
 		e.ByteString(ttlv.TagUniqueBatchItemID, item.UniqueBatchItemID)
 	}
 	e.Enum(ttlv.TagResultStatus, uint32(kmip.ResultStatusSuccess))
+	r.statuses = append(r.statuses, len(e.Bytes())-8) // an Enumeration's value: four bytes and four of padding
 	if err := e.Value(ttlv.TagResponsePayload, response); err != nil {
 		return err
 	}

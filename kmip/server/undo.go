@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"time"
 
@@ -10,7 +11,7 @@ import (
 )
 
 // undoing is a backend in a batch whose Batch Error Continuation Option is Undo (KMIP 2.1 §9.6): it notes how each change is
-// taken back, and refuses what cannot be.
+// taken back, and keeps what cannot be for the end.
 type undoing struct {
 	kmip.Backend
 	request *Request
@@ -114,51 +115,63 @@ func (u undoing) changed(ctx context.Context, o *kmip.Object, write func(context
 // overtaken is the revision of an object that another request changed between two changes of a batch: no object has it.
 const overtaken = -1
 
-// Destroy cannot be taken back, and is refused.
-func (u undoing) Destroy(context.Context, *kmip.Object) error {
-	return kmip.Errorf(kmip.ResultReasonFeatureNotSupported, "a batch that may be undone cannot destroy an object")
+// Destroy marks an object as destroyed, which is put back. Its material goes at the end of a batch that nothing undid.
+func (u undoing) Destroy(ctx context.Context, o *kmip.Object) error {
+	if err := u.Update(ctx, o); err != nil {
+		return err
+	}
+	u.request.ends = append(u.request.ends, func(ctx context.Context) error {
+		now, err := u.Backend.Object(ctx, o.UniqueIdentifier)
+		if err != nil {
+			return err
+		}
+		return u.Backend.Destroy(ctx, now.Clone())
+	})
+	return nil
 }
 
-// takeBack undoes what the n items before the failed one did, the last first, and answers them again: Operation Undone, or a
-// failure where that could not be.
+// finish does what waited for the end of a batch that nothing undid.
+func (r *Request) finish() error {
+	ctx, cancel := context.WithTimeout(r.conn.ctx, r.server.Limits.OperationTimeout)
+	defer cancel()
+	for _, end := range r.ends {
+		if err := end(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// takeBack undoes what the n items before the failed one did, the last first, and makes of their answers Operation Undone, or
+// a failure where that could not be. The answers begin at the mark.
 func (r *Request) takeBack(n, mark int) {
 	ctx, cancel := context.WithTimeout(r.conn.ctx, r.server.Limits.OperationTimeout)
 	defer cancel()
-	var failed error
+	failed := false
 	for i := len(r.undos) - 1; i >= 0; i-- {
 		if err := r.undos[i](ctx); err != nil {
-			failed = err
+			failed = true
 			r.server.Log.Error("a batch could not be undone", "request", r.number, "identity", r.identity, "err", err)
 		}
 	}
 	r.undos = nil
-	r.encoder.Reset(r.encoder.Bytes()[:mark], r.version)
+	if failed {
+		r.encoder.Reset(r.encoder.Bytes()[:mark], r.version)
+	}
 	for i := range n {
 		k := call{operation: r.items[i].Operation}
 		if i < len(r.made) {
 			k.uid = r.made[i]
 		}
-		if failed != nil {
+		if failed {
 			err := kmip.Errorf(kmip.ResultReasonGeneralFailure, "the operation could not be undone")
 			r.fail(r.version, &r.items[i], err, r.number)
 			r.record(&k, time.Now(), err)
 			continue
 		}
-		r.undone(&r.items[i])
+		binary.BigEndian.PutUint32(r.encoder.Bytes()[r.statuses[i]:], uint32(kmip.ResultStatusOperationUndone))
 		r.recordUndone(&k)
 	}
-}
-
-// undone appends the answer of an operation that was taken back.
-func (r *Request) undone(item *kmip.RequestBatchItem) {
-	e := &r.encoder
-	mark := e.Begin(ttlv.TagBatchItem)
-	e.Enum(ttlv.TagOperation, uint32(item.Operation))
-	if item.UniqueBatchItemID != nil {
-		e.ByteString(ttlv.TagUniqueBatchItemID, item.UniqueBatchItemID)
-	}
-	e.Enum(ttlv.TagResultStatus, uint32(kmip.ResultStatusOperationUndone))
-	e.End(mark)
 }
 
 // recordUndone queues the audit line of an operation that was taken back.
