@@ -14,16 +14,25 @@ func computes[Q, R any](op kmip.Operation, n need, compute func(kmip.Key, contex
 		}
 		units, err := uses(o, q)
 		if err != nil {
-			return nil, err
+			return nil, denied(err)
 		}
 		response, err := compute(o.Key, r.ctx, q)
 		if err != nil {
 			return nil, err
 		}
 		if err := r.spend(o, r.need, units); err != nil {
-			return nil, err
+			return nil, denied(err)
 		}
 		any(response).(kmip.Named).SetUniqueIdentifier(kmip.UniqueIdentifier(o.UniqueIdentifier))
 		return response, nil
 	}))
+}
+
+// denied makes Permission Denied of exhausted Usage Limits: table 216 of KMIP 2.1 has both reasons, and test case CS-BC-M-7 of the
+// profiles this one.
+func denied(err error) error {
+	if kmip.ReasonOf(err) == kmip.ResultReasonUsageLimitExceeded {
+		return kmip.Errorf(kmip.ResultReasonPermissionDenied, "%w", err)
+	}
+	return err
 }

@@ -41,7 +41,7 @@ func TestUsageLimits(t *testing.T) {
 	for _, v := range []ttlv.Version{ttlv.V1_2, ttlv.V2_1} {
 		t.Run(v.String(), func(t *testing.T) {
 			c := g.client("alice", v)
-			exceeded := kmip.ResultReasonUsageLimitExceeded.At(v)
+			exceeded := kmip.ResultReasonPermissionDenied
 			b := must[kmip.CreateResponse](t, c, kmip.OperationCreate, limited("", 100, kmip.UsageLimitsUnitByte)).UniqueIdentifier
 			require.EqualValues(t, 100, left(t, c, b))
 			e := must[kmip.EncryptResponse](t, c, kmip.OperationEncrypt, encrypting(b, 60))
@@ -82,7 +82,7 @@ func TestUsageLimitsAtOnce(t *testing.T) {
 			for range each {
 				if _, err := client.Do[kmip.EncryptResponse](t.Context(), c, kmip.OperationEncrypt, encrypting("k", 1)); err == nil {
 					done.Add(1)
-				} else if kmip.ResultReasonUsageLimitExceeded == err.(*client.Error).Reason {
+				} else if kmip.ResultReasonPermissionDenied == err.(*client.Error).Reason {
 					refused.Add(1)
 				}
 			}
