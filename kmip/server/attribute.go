@@ -254,7 +254,12 @@ func absent(o *kmip.Object, a kmip.Attribute) error {
 // update changes an object's attributes. When another request was quicker, it opens the object again, through the door,
 // and repeats the change on what is there now.
 func (r *Request) update(o *kmip.Object, change func(*kmip.Object) error) error {
-	return r.rewrite(o, change, kmip.Backend.Update)
+	return r.rewrite(o, func(o *kmip.Object) error {
+		if err := change(o); err != nil {
+			return err
+		}
+		return quantumSafe(o.Attributes)
+	}, kmip.Backend.Update)
 }
 
 func (r *Request) rewrite(o *kmip.Object, change func(*kmip.Object) error, write func(kmip.Backend, context.Context, *kmip.Object) error) error {

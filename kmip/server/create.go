@@ -73,6 +73,9 @@ func (r *Request) preparePair(k *call, privateAttributes, publicAttributes kmip.
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	if err := quantumSafe(public.Attributes); err != nil {
+		return nil, nil, nil, err
+	}
 	if other != backend || public.UniqueIdentifier == private.UniqueIdentifier {
 		return nil, nil, nil, kmip.Errorf(kmip.ResultReasonInvalidField, "the halves of a pair cannot be %q and %q", private.UniqueIdentifier, public.UniqueIdentifier)
 	}
@@ -132,8 +135,21 @@ func described(a kmip.Attributes) error {
 	if n, ok := kmip.Get[int32](a, ttlv.TagCryptographicLength); ok && n <= 0 {
 		return kmip.Errorf(kmip.ResultReasonInvalidField, "a key cannot have a Cryptographic Length of %d bits", n)
 	}
+	if err := quantumSafe(a); err != nil {
+		return err
+	}
 	if g := generatorOf(a); a.Contains(ttlv.TagRandomNumberGenerator) && !a.Has(g) {
 		return kmip.Errorf(kmip.ResultReasonFeatureNotSupported, "the %v of the request is not the one that keys are made with", g)
+	}
+	return nil
+}
+
+// quantumSafe refuses attributes that ask for what a quantum computer does not break, of an object that it would: of all that is
+// kept here, symmetric keys of 256 bits and more withstand one. KMIP 2.1 §4.45; test case QS-M-2 of the profiles has the reason.
+func quantumSafe(a kmip.Attributes) error {
+	t, _ := kmip.Get[kmip.ObjectType](a, ttlv.TagObjectType)
+	if asked, _ := kmip.Get[bool](a, ttlv.TagQuantumSafe); asked && (t != kmip.ObjectTypeSymmetricKey || a.Length() < 256) {
+		return kmip.Errorf(kmip.ResultReasonGeneralFailure, "only a symmetric key of at least 256 bits can be Quantum Safe here")
 	}
 	return nil
 }

@@ -140,3 +140,29 @@ func TestRandomNumberGenerator(t *testing.T) {
 	q.Attributes = q.Attributes.With(ttlv.TagRandomNumberGenerator, kmip.RNGParameters{RNGAlgorithm: kmip.RNGAlgorithmANSIX9_31})
 	require.Equal(t, kmip.ResultReasonFeatureNotSupported, reason(t, c, kmip.OperationCreate, q))
 }
+
+// TestQuantumSafe shows that no object is said to be safe from quantum computers that is not.
+func TestQuantumSafe(t *testing.T) {
+	g := newRig(t, Limits{})
+	c := g.client("alice", ttlv.V2_1)
+	safe := kmip.Attribute{Tag: ttlv.TagQuantumSafe, Value: true}
+	long, short := aes("long"), aes("short")
+	long.Attributes = append(long.Attributes, safe)
+	must[kmip.CreateResponse](t, c, kmip.OperationCreate, long)
+	short.Attributes = append(short.Attributes.With(ttlv.TagCryptographicLength, int32(128)), safe)
+	require.Equal(t, kmip.ResultReasonGeneralFailure, reason(t, c, kmip.OperationCreate, short))
+	brought := rawKey("brought")
+	brought.Attributes = append(brought.Attributes, safe)
+	require.Equal(t, kmip.ResultReasonGeneralFailure, reason(t, c, kmip.OperationRegister, brought))
+	for _, half := range []int{0, 1, 2} {
+		q := kmip.CreateKeyPairRequest{CommonAttributes: kmip.Attributes{}.With(ttlv.TagCryptographicAlgorithm, kmip.CryptographicAlgorithmECDSA).With(ttlv.TagCryptographicLength, int32(256))}
+		for i, list := range []*kmip.Attributes{&q.CommonAttributes, &q.PrivateKeyAttributes, &q.PublicKeyAttributes} {
+			if i == half {
+				*list = append(*list, safe)
+			}
+		}
+		require.Equal(t, kmip.ResultReasonGeneralFailure, reason(t, c, kmip.OperationCreateKeyPair, &q))
+	}
+	must[kmip.RegisterResponse](t, c, kmip.OperationRegister, rawKey("brought"))
+	require.Equal(t, kmip.ResultReasonGeneralFailure, reason(t, c, kmip.OperationAddAttribute, &kmip.AddAttributeRequest{UniqueIdentifier: "brought", NewAttribute: kmip.Attributes{safe}}))
+}

@@ -78,11 +78,22 @@ func (r *Request) keep(k *call, t kmip.ObjectType, attributes kmip.Attributes, v
 	if err != nil {
 		return "", err
 	}
+	if err := quantumSafe(o.Attributes.With(ttlv.TagCryptographicLength, lengthOf(o, v))); err != nil {
+		return "", err
+	}
 	if err := backend.Register(r.ctx, o, v); err != nil {
 		return "", err
 	}
 	r.placeholder = o.UniqueIdentifier
 	return o.UniqueIdentifier, nil
+}
+
+// lengthOf is the length in bits that a new object's key block says, or its attributes.
+func lengthOf(o *kmip.Object, v *kmip.Value) int32 {
+	if b := v.KeyBlock(); b != nil && b.CryptographicLength != 0 {
+		return b.CryptographicLength
+	}
+	return o.Attributes.Length()
 }
 
 // unwrap takes the wrapping off a key block, with the key that it names.
