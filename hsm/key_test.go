@@ -399,6 +399,23 @@ func TestMAC(t *testing.T) {
 	require.Equal(t, expectedMAC(0, secret, []byte("text")), got.MACData)
 }
 
+// TestMACWithEitherUse shows that a key which may only verify computes in the token, too: the server compares.
+func TestMACWithEitherUse(t *testing.T) {
+	h := open(t)
+	for i, mask := range []kmip.CryptographicUsageMask{kmip.CryptographicUsageMaskMACGenerate, kmip.CryptographicUsageMaskMACVerify} {
+		label := []string{"generates", "verifies"}[i]
+		o := aesObject(label, 256)
+		o.Attributes = o.Attributes.With(ttlv.TagCryptographicAlgorithm, kmip.CryptographicAlgorithmHMACSHA256).With(ttlv.TagCryptographicUsageMask, mask)
+		require.NoError(t, h.Generate(t.Context(), o))
+		o, err := h.Object(t.Context(), uid(label))
+		require.NoError(t, err)
+		require.Equal(t, mask, o.Attributes.UsageMask(), "the door sees what was asked for")
+		got, err := o.Key.MAC(t.Context(), &kmip.MACRequest{Data: []byte("text")})
+		require.NoError(t, err)
+		require.Len(t, got.MACData, 32)
+	}
+}
+
 // The padding is checked against what the standard library encrypts, and every changed byte is refused.
 func TestUnpadOAEP(t *testing.T) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)

@@ -48,13 +48,15 @@ type use struct {
 }
 
 // What the bits allow. Wrapping with AES may take C_Encrypt (GCM) or C_WrapKey (RFC 3394, RFC 5649), and so may Encrypt: each
-// bit allows both in the token, and the door tells the two operations apart.
+// bit allows both in the token, and the door tells the two operations apart. A MAC is verified by computing it again, so that
+// either bit allows C_Sign.
 var (
 	seals      = kmip.CryptographicUsageMaskEncrypt | kmip.CryptographicUsageMaskWrapKey
 	opens      = kmip.CryptographicUsageMaskDecrypt | kmip.CryptographicUsageMaskUnwrapKey
 	signs      = kmip.CryptographicUsageMaskSign | kmip.CryptographicUsageMaskCertificateSign | kmip.CryptographicUsageMaskCRLSign
 	aesUses    = []use{{pkcs11.CKA_ENCRYPT, seals}, {pkcs11.CKA_WRAP, seals}, {pkcs11.CKA_DECRYPT, opens}, {pkcs11.CKA_UNWRAP, opens}}
-	hmacUses   = []use{{pkcs11.CKA_SIGN, kmip.CryptographicUsageMaskMACGenerate}, {pkcs11.CKA_VERIFY, kmip.CryptographicUsageMaskMACVerify}}
+	macs       = kmip.CryptographicUsageMaskMACGenerate | kmip.CryptographicUsageMaskMACVerify
+	hmacUses   = []use{{pkcs11.CKA_SIGN, macs}, {pkcs11.CKA_VERIFY, macs}}
 	rsaPrivate = []use{{pkcs11.CKA_DECRYPT, opens}, {pkcs11.CKA_UNWRAP, opens}, {pkcs11.CKA_SIGN, signs}}
 	rsaPublic  = []use{{pkcs11.CKA_ENCRYPT, seals}, {pkcs11.CKA_WRAP, seals}, {pkcs11.CKA_VERIFY, kmip.CryptographicUsageMaskVerify}}
 	ecPrivate  = []use{{pkcs11.CKA_SIGN, signs}, {pkcs11.CKA_DERIVE, kmip.CryptographicUsageMaskKeyAgreement | kmip.CryptographicUsageMaskDeriveKey}}
