@@ -40,7 +40,7 @@ func (r *Request) deriveKey(k *call, q *kmip.DeriveKeyRequest) (*kmip.DeriveKeyR
 	for _, s := range sources {
 		o.Attributes = linkedOnce(o.Attributes, kmip.LinkTypeDerivationBaseObjectLink, s.UniqueIdentifier)
 	}
-	o.Attributes = generated(o.Attributes, r.now)
+	o.Attributes = o.Attributes.With(ttlv.TagOriginalCreationDate, r.now)
 	if err := backend.Register(r.ctx, o, v); err != nil {
 		return nil, err
 	}
