@@ -173,6 +173,19 @@ func strangersSecondKey(t *testing.T, x *stranger, uids []string) {
 			"wrapping on the way out": func(uid string) (kmip.Operation, any) {
 				return kmip.OperationGet, &kmip.GetRequest{UniqueIdentifier: kmip.UniqueIdentifier(own), KeyWrappingSpecification: wrapWith(uid)}
 			},
+			"deriving from it": func(uid string) (kmip.Operation, any) {
+				return kmip.OperationDeriveKey, &kmip.DeriveKeyRequest{
+					ObjectType: kmip.ObjectTypeSymmetricKey, UniqueIdentifier: []kmip.UniqueIdentifier{kmip.UniqueIdentifier(uid)}, DerivationMethod: kmip.DerivationMethodHKDF, Attributes: aes(""),
+				}
+			},
+			"splitting it": func(uid string) (kmip.Operation, any) {
+				return kmip.OperationCreateSplitKey, &kmip.CreateSplitKeyRequest{
+					ObjectType: kmip.ObjectTypeSplitKey, UniqueIdentifier: kmip.UniqueIdentifier(uid), SplitKeyParts: 2, SplitKeyThreshold: 2, SplitKeyMethod: kmip.SplitKeyMethodXOR,
+				}
+			},
+			"joining it": func(uid string) (kmip.Operation, any) {
+				return kmip.OperationJoinSplitKey, &kmip.JoinSplitKeyRequest{ObjectType: kmip.ObjectTypeSymmetricKey, UniqueIdentifier: []kmip.UniqueIdentifier{kmip.UniqueIdentifier(uid)}}
+			},
 			"unwrapping on the way in": func(uid string) (kmip.Operation, any) {
 				v := rawKey(kmip.CryptographicAlgorithmAES, make([]byte, 40))
 				v.SymmetricKey.KeyBlock.KeyWrappingData = &kmip.KeyWrappingData{
