@@ -58,3 +58,27 @@ func TestReKeyInToken(t *testing.T) {
 	})
 	require.Equal(t, kmip.ValidityIndicatorValid, verified.ValidityIndicator)
 }
+
+// TestDeriveInToken: a key in a token encrypts what is derived of it, and gives no other method its material.
+func TestDeriveInToken(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.serve()
+	admin := s.client("admin", ttlv.V2_1)
+	create(t, admin, aes("hsm::4::base").With(ttlv.TagCryptographicUsageMask, kmip.CryptographicUsageMaskEncrypt|kmip.CryptographicUsageMaskDeriveKey))
+	data := []byte("thirty-two bytes to be encrypted")
+	q := &kmip.DeriveKeyRequest{
+		ObjectType: kmip.ObjectTypeSymmetricKey, UniqueIdentifier: []kmip.UniqueIdentifier{"hsm::4::base"}, DerivationMethod: kmip.DerivationMethodENCRYPT,
+		DerivationParameters: kmip.DerivationParameters{CryptographicParameters: cbc, InitializationVector: make([]byte, 16), DerivationData: [][]byte{data}},
+		Attributes:           aes("derived").With(ttlv.TagSensitive, false).With(ttlv.TagExtractable, true),
+	}
+	do[kmip.DeriveKeyResponse](t, admin, kmip.OperationDeriveKey, q)
+	want := do[kmip.EncryptResponse](t, admin, kmip.OperationEncrypt, &kmip.EncryptRequest{UniqueIdentifier: "hsm::4::base", CryptographicParameters: cbc, IVCounterNonce: make([]byte, 16), Data: data})
+	got := do[kmip.GetResponse](t, admin, kmip.OperationGet, &kmip.GetRequest{UniqueIdentifier: "derived"})
+	require.Equal(t, want.Data, got.SymmetricKey.KeyBlock.KeyValue.Material)
+
+	q.DerivationMethod, q.DerivationParameters, q.Attributes = kmip.DerivationMethodHKDF, kmip.DerivationParameters{}, aes("other")
+	require.Equal(t, kmip.ResultReasonOperationNotSupported, refusal(t, perform(t, admin, kmip.OperationDeriveKey, q)).Reason)
+	split := &kmip.CreateSplitKeyRequest{ObjectType: kmip.ObjectTypeSplitKey, UniqueIdentifier: "hsm::4::base", SplitKeyParts: 2, SplitKeyThreshold: 2, SplitKeyMethod: kmip.SplitKeyMethodXOR}
+	require.Equal(t, kmip.ResultReasonOperationNotSupported, refusal(t, perform(t, admin, kmip.OperationCreateSplitKey, split)).Reason)
+}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"strongroom/authz"
 	"strongroom/kmip"
 	"strongroom/kmip/client"
 	"strongroom/kmip/ttlv"
@@ -138,7 +139,7 @@ func TestReKeyRights(t *testing.T) {
 	must[kmip.GetResponse](t, alice, kmip.OperationGet, &kmip.GetRequest{UniqueIdentifier: made.UniqueIdentifier})
 	require.Equal(t, kmip.ResultReasonObjectNotFound, reason(t, bob, kmip.OperationReKey, &kmip.ReKeyRequest{UniqueIdentifier: made.UniqueIdentifier}))
 
-	g.server.Authority.Load().Create = []string{"alice"}
+	g.server.Authority.Store(&authz.Table{Create: []string{"alice"}})
 	require.Equal(t, kmip.ResultReasonPermissionDenied, reason(t, bob, kmip.OperationReKey, &kmip.ReKeyRequest{UniqueIdentifier: "k"}))
 }
 
@@ -210,4 +211,72 @@ func TestReKeyKeyPair(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestReKeyAtOnce: of many who replace a key at once, one gets its names.
+func TestReKeyAtOnce(t *testing.T) {
+	g := newRig(t, Limits{})
+	c := g.client("alice", ttlv.V2_1)
+	q := aes("k")
+	q.Attributes = q.Attributes.Plus(ttlv.TagName, name("only once"))
+	must[kmip.CreateResponse](t, c, kmip.OperationCreate, q)
+	made := make(chan kmip.UniqueIdentifier, 8)
+	for range cap(made) {
+		other := g.client("alice", ttlv.V2_1)
+		go func() {
+			response, err := client.Do[kmip.ReKeyResponse](t.Context(), other, kmip.OperationReKey, &kmip.ReKeyRequest{UniqueIdentifier: "k"})
+			if err != nil {
+				made <- ""
+				return
+			}
+			made <- response.UniqueIdentifier
+		}()
+	}
+	winners := 0
+	for range cap(made) {
+		if uid := <-made; uid != "" {
+			winners += len(kmip.All[kmip.Name](attributesOf(t, c, uid), ttlv.TagName))
+		}
+	}
+	require.Equal(t, 1, winners)
+	found := must[kmip.LocateResponse](t, c, kmip.OperationLocate, &kmip.LocateRequest{Attributes: kmip.Attributes{}.With(ttlv.TagName, name("only once"))})
+	require.Len(t, found.UniqueIdentifier, 1)
+}
+
+// TestReKeyUndone takes a replacement back with the batch that it was made in.
+func TestReKeyUndone(t *testing.T) {
+	const v = ttlv.V2_1
+	g := newRig(t, Limits{})
+	c := g.client("alice", v)
+	q := aes("k")
+	q.Attributes = q.Attributes.Plus(ttlv.TagName, name("the name"))
+	must[kmip.CreateResponse](t, c, kmip.OperationCreate, q)
+	answer := exchange(t, g.dial("alice"), v, &kmip.RequestMessage{
+		RequestHeader: kmip.RequestHeader{BatchErrorContinuationOption: kmip.BatchErrorContinuationOptionUndo},
+		BatchItem: []kmip.RequestBatchItem{
+			item(t, v, kmip.OperationReKey, "1", &kmip.ReKeyRequest{UniqueIdentifier: "k", Attributes: kmip.Attributes{}.With(ttlv.TagUniqueIdentifier, "r")}),
+			item(t, v, kmip.OperationGet, "2", &kmip.GetRequest{UniqueIdentifier: "none"}),
+		},
+	})
+	require.Equal(t, kmip.ResultStatusOperationUndone, answer.BatchItem[0].ResultStatus)
+	a := attributesOf(t, c, "k")
+	require.Equal(t, []kmip.Name{name("the name")}, kmip.All[kmip.Name](a, ttlv.TagName))
+	require.Empty(t, linksOf(a, kmip.LinkTypeReplacementObjectLink))
+	require.Equal(t, kmip.ResultReasonObjectDestroyed, reason(t, c, kmip.OperationGet, &kmip.GetRequest{UniqueIdentifier: "r"}))
+}
+
+// TestReKeyInBatch: what comes after in a batch means the replacement, by the ID placeholder and by the item's number.
+func TestReKeyInBatch(t *testing.T) {
+	const v = ttlv.V2_1
+	g := newRig(t, Limits{})
+	c := g.client("alice", v)
+	must[kmip.CreateResponse](t, c, kmip.OperationCreate, aes("k"))
+	answer := exchange(t, g.dial("alice"), v, &kmip.RequestMessage{BatchItem: []kmip.RequestBatchItem{
+		item(t, v, kmip.OperationReKey, "1", &kmip.ReKeyRequest{UniqueIdentifier: "k", Attributes: kmip.Attributes{}.With(ttlv.TagUniqueIdentifier, "r")}),
+		item(t, v, kmip.OperationGet, "2", &kmip.GetRequest{}),
+	}})
+	require.Len(t, answer.BatchItem, 2)
+	var got kmip.GetResponse
+	require.NoError(t, ttlv.Unmarshal(answer.BatchItem[1].ResponsePayload, v, ttlv.TagResponsePayload, &got, nil))
+	require.Equal(t, kmip.UniqueIdentifier("r"), got.UniqueIdentifier)
 }
