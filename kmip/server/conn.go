@@ -48,6 +48,7 @@ type conn struct {
 	items    []kmip.RequestBatchItem
 	payloads []any // a request payload by operation, for those that keep nothing of theirs
 	request  Request
+	streams  map[string]*stream // operations in parts, by Correlation Value
 }
 
 // run does the handshake, then serves until the client leaves or must.
@@ -96,8 +97,11 @@ func harmless(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded)
 }
 
-// wipe clears what messages left in the buffers.
+// wipe clears what messages left in the buffers, and in operations that were not finished.
 func (c *conn) wipe() {
+	for correlation := range c.streams {
+		c.drop(correlation)
+	}
 	clear(c.in[:cap(c.in)])
 	out := c.encoder.Bytes()
 	clear(out[:cap(out)])

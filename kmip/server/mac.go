@@ -16,7 +16,6 @@ func macVerify(k kmip.Key, ctx context.Context, q *kmip.MACVerifyRequest) (*kmip
 	}
 	mac, err := k.MAC(ctx, &kmip.MACRequest{
 		UniqueIdentifier: q.UniqueIdentifier, CryptographicParameters: q.CryptographicParameters, Data: q.Data,
-		CorrelationValue: q.CorrelationValue, InitIndicator: q.InitIndicator, FinalIndicator: q.FinalIndicator,
 	})
 	if err != nil {
 		return nil, err
@@ -31,5 +30,5 @@ func macVerify(k kmip.Key, ctx context.Context, q *kmip.MACVerifyRequest) (*kmip
 
 // hash answers Hash. KMIP 2.1 §6.1.24.
 func (r *Request) hash(_ *call, q *kmip.HashRequest) (*kmip.HashResponse, error) {
-	return soft.Hash(q)
+	return inParts(r, kmip.OperationHash, "", q, soft.Hash)
 }

@@ -46,6 +46,9 @@ func uses(o *kmip.Object, request any) (int64, error) {
 	if !ok {
 		return 0, nil
 	}
+	if l, _, _ := remaining(o); l.UsageLimitsUnit == kmip.UsageLimitsUnitObject && len(partOf(request).correlation) > 0 {
+		return 0, nil // the first part was counted
+	}
 	return units(o, p.Protects())
 }
 
