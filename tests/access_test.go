@@ -45,6 +45,13 @@ var requests = map[kmip.Operation]func(uid kmip.UniqueIdentifier) any{
 	kmip.OperationAdjustAttribute: func(uid kmip.UniqueIdentifier) any {
 		return &kmip.AdjustAttributeRequest{UniqueIdentifier: uid, AttributeReferences: kmip.AttributeReferences{{Tag: ttlv.TagProtectionPeriod}}, AdjustmentType: kmip.AdjustmentTypeIncrement}
 	},
+	kmip.OperationCheck:       func(uid kmip.UniqueIdentifier) any { return &kmip.CheckRequest{UniqueIdentifier: uid} },
+	kmip.OperationObtainLease: func(uid kmip.UniqueIdentifier) any { return &kmip.ObtainLeaseRequest{UniqueIdentifier: uid} },
+	kmip.OperationGetUsageAllocation: func(uid kmip.UniqueIdentifier) any {
+		return &kmip.GetUsageAllocationRequest{UniqueIdentifier: uid, UsageLimitsCount: new(int64(1))}
+	},
+	kmip.OperationArchive:  func(uid kmip.UniqueIdentifier) any { return &kmip.ArchiveRequest{UniqueIdentifier: uid} },
+	kmip.OperationRecover:  func(uid kmip.UniqueIdentifier) any { return &kmip.RecoverRequest{UniqueIdentifier: uid} },
 	kmip.OperationActivate: func(uid kmip.UniqueIdentifier) any { return &kmip.ActivateRequest{UniqueIdentifier: uid} },
 	kmip.OperationRevoke: func(uid kmip.UniqueIdentifier) any {
 		return &kmip.RevokeRequest{UniqueIdentifier: uid, RevocationReason: kmip.RevocationReason{RevocationReasonCode: kmip.RevocationReasonCodeKeyCompromise}}
@@ -261,6 +268,12 @@ func target(t *testing.T, c *client.Client, prefix string, op kmip.Operation) st
 	case kmip.OperationMAC, kmip.OperationMACVerify:
 		return create(t, c, usable(uid, kmip.CryptographicAlgorithmHMACSHA256, 256).
 			With(ttlv.TagCryptographicUsageMask, kmip.CryptographicUsageMaskMACGenerate|kmip.CryptographicUsageMaskMACVerify))
+	case kmip.OperationGetUsageAllocation:
+		return create(t, c, aes(uid).With(ttlv.TagUsageLimits, kmip.UsageLimits{UsageLimitsTotal: 10, UsageLimitsUnit: kmip.UsageLimitsUnitByte}))
+	case kmip.OperationRecover:
+		create(t, c, aes(uid))
+		do[kmip.ArchiveResponse](t, c, kmip.OperationArchive, &kmip.ArchiveRequest{UniqueIdentifier: kmip.UniqueIdentifier(uid)})
+		return uid
 	case kmip.OperationActivate, kmip.OperationDestroy:
 		return create(t, c, aes(uid).Without(ttlv.TagActivationDate))
 	}
@@ -285,7 +298,9 @@ func TestGrantedOperation(t *testing.T) {
 				x := &stranger{t, bob}
 				x.seesNothing(op, uid, absentLike(uid))
 				grant(t, admin, uid, "bob", op)
-				require.Equal(t, []string{uid}, locate(t, bob))
+				if op != kmip.OperationRecover { // what is archived is not on-line
+					require.Equal(t, []string{uid}, locate(t, bob))
+				}
 				require.Empty(t, locate(t, carol))
 				for other := range requests {
 					can := do[kmip.CanIResponse](t, bob, kmip.OperationCanI, &kmip.CanIRequest{UniqueIdentifier: kmip.UniqueIdentifier(uid), Operation: other})
