@@ -72,6 +72,9 @@ func nonce(index uint64, last bool) (n [12]byte) {
 type transform struct {
 	in, out int
 	apply   func(chunk []byte, index uint64, last bool) ([]byte, error)
+
+	// from is apply on a chunk that is elsewhere, into buf; nil where the chunk has to be in the buffer.
+	from func(buf, chunk []byte, index uint64, last bool) []byte
 }
 
 // room is the capacity that apply needs of its chunks.
@@ -79,9 +82,12 @@ func (t *transform) room() int { return max(t.in, t.out) }
 
 // seal encrypts chunks.
 func seal(aead cipher.AEAD, chunkSize int) *transform {
-	return &transform{in: chunkSize, out: chunkSize + overhead, apply: func(chunk []byte, index uint64, last bool) ([]byte, error) {
+	from := func(buf, chunk []byte, index uint64, last bool) []byte {
 		n := nonce(index, last)
-		return aead.Seal(chunk[:0], n[:], chunk, nil), nil
+		return aead.Seal(buf[:0], n[:], chunk, nil)
+	}
+	return &transform{in: chunkSize, out: chunkSize + overhead, from: from, apply: func(chunk []byte, index uint64, last bool) ([]byte, error) {
+		return from(chunk, chunk, index, last), nil
 	}}
 }
 

@@ -48,11 +48,31 @@ func sectionOf(r io.Reader) (*section, error) {
 // chunks is how many of n bytes the section has.
 func (s *section) chunks(n int) int64 { return (s.size + int64(n) - 1) / int64(n) }
 
+var errShorter = errors.New("the file became shorter")
+
+// transform makes the output of the chunk at an offset, in buf, which has the chunk's length: from where the file lies in
+// memory if t can take it from there, else from a copy.
+func (s *section) transform(t *transform, buf []byte, at int64, index uint64, last bool) (out []byte, err error) {
+	if t.from != nil {
+		ok, err := mapped(s.f, s.from+at, len(buf), func(chunk []byte) error {
+			out = t.from(buf, chunk, index, last)
+			return nil
+		})
+		if ok {
+			return out, err
+		}
+	}
+	if err := s.read(buf, at); err != nil {
+		return nil, err
+	}
+	return t.apply(buf, index, last)
+}
+
 // read fills b with what is at an offset of the section.
 func (s *section) read(b []byte, at int64) error {
 	if n, err := s.f.ReadAt(b, s.from+at); n < len(b) {
 		if errors.Is(err, io.EOF) {
-			err = errors.New("the file became shorter")
+			err = errShorter
 		}
 		return fmt.Errorf("reading: %w", err)
 	}
@@ -126,11 +146,8 @@ func (c *copier) run(ctx context.Context, p Progress) error {
 func (c *copier) chunk(buf []byte, index int64, last bool, p Progress) error {
 	at := index * int64(c.in)
 	buf = buf[:min(int64(c.in), c.size-at)]
-	if err := c.read(buf, at); err != nil {
-		return err
-	}
 	n := len(buf)
-	out, err := c.apply(buf, uint64(index), last)
+	out, err := c.section.transform(c.transform, buf, at, uint64(index), last)
 	if err != nil {
 		return err
 	}

@@ -153,12 +153,11 @@ func (l *pipeline) transformAll() error {
 	return nil
 }
 
-// transformOne reads a piece that is not read yet, and transforms it.
+// transformOne transforms a piece, of a section from where it lies.
 func (l *pipeline) transformOne(p *piece) (err error) {
 	if l.input != nil {
-		if err := l.input.read(p.chunk, p.at); err != nil {
-			return err
-		}
+		p.chunk, err = l.input.transform(l.transform, p.chunk, p.at, p.index, p.last)
+		return err
 	}
 	p.chunk, err = l.apply(p.chunk, p.index, p.last)
 	return err
