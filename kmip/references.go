@@ -60,6 +60,3 @@ func (r *AttributeReferences) UnmarshalTTLV(d *ttlv.Decoder, it ttlv.Item) error
 	*r = append(*r, Attribute{Tag: ttlv.TagAttribute, Vendor: v.VendorIdentification, Name: v.AttributeName})
 	return nil
 }
-
-// Name is the reference as an attribute's name in 2.x or 1.x spells it; for messages.
-func (r AttributeReferences) Name(i int) string { return r[i].String() }

@@ -25,7 +25,7 @@ func (r *Request) importObject(k *call, q *kmip.ImportRequest) (*kmip.ImportResp
 		return nil, kmip.Errorf(kmip.ResultReasonInvalidField, "Import needs a Unique Identifier")
 	}
 	if q.ReplaceExisting != nil && *q.ReplaceExisting {
-		if err := r.removeForImport(k, string(q.UniqueIdentifier)); err != nil {
+		if err := r.refuseReplacing(string(q.UniqueIdentifier)); err != nil {
 			return nil, err
 		}
 	}
@@ -44,9 +44,9 @@ func (r *Request) importObject(k *call, q *kmip.ImportRequest) (*kmip.ImportResp
 	return &kmip.ImportResponse{UniqueIdentifier: kmip.UniqueIdentifier(uid)}, nil
 }
 
-// removeForImport refuses Replace Existing for an object that is there: an identifier in use is never overwritten, and a
+// refuseReplacing refuses Replace Existing for an object that is there: an identifier in use is never overwritten, and a
 // destroyed one keeps its name.
-func (r *Request) removeForImport(_ *call, uid string) error {
+func (r *Request) refuseReplacing(uid string) error {
 	_, err := r.permitted(uid, kmip.OperationDestroy)
 	if err != nil {
 		return nil // nothing that the caller may know of: the backend refuses a name in use by itself
