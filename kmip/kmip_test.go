@@ -103,3 +103,12 @@ func TestCheckIdentifier(t *testing.T) {
 		require.Error(t, CheckIdentifier(bad), "%q", bad)
 	}
 }
+
+// TestClear shows that a response which carries material can be cleared of it.
+func TestClear(t *testing.T) {
+	material := []byte{1, 2, 3}
+	r := &GetResponse{Value: Value{SymmetricKey: &PlainKey{KeyBlock: KeyBlock{KeyValue: &KeyValue{Material: material}}}}}
+	r.Clear()
+	require.Equal(t, make([]byte, 3), material)
+	(&GetResponse{}).Clear()
+}

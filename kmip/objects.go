@@ -247,6 +247,16 @@ func (v *Value) ObjectType() ObjectType {
 	return found
 }
 
+// Clear overwrites the material that is a byte string.
+func (v *Value) Clear() {
+	if b := v.KeyBlock(); b != nil && b.KeyValue != nil {
+		clear(b.KeyValue.Material)
+		if b.KeyValue.Components != nil {
+			clear(b.KeyValue.Components.Key)
+		}
+	}
+}
+
 // KeyBlock is the object's key block, nil for one that has none.
 func (v *Value) KeyBlock() *KeyBlock {
 	switch {

@@ -305,6 +305,9 @@ var emptyPayload = ttlv.Raw{0x42, 0x00, 0x79, byte(ttlv.TypeStructure), 0, 0, 0,
 
 // succeed appends the answer of an operation that was performed.
 func (r *Request) succeed(op *operation, item *kmip.RequestBatchItem, response any) error {
+	if o, ok := response.(interface{ Clear() }); ok {
+		defer o.Clear() // material that a backend gave is the caller's to clear
+	}
 	if o, ok := response.(interface{ For(ttlv.Version) }); ok {
 		o.For(r.version)
 	}
