@@ -48,7 +48,7 @@ type conn struct {
 	items    []kmip.RequestBatchItem
 	payloads []any // a request payload by operation, for those that keep nothing of theirs
 	request  Request
-	streams  map[string]*stream // operations in parts, by Correlation Value
+	streams  *streams // operations in parts; nil before the first
 }
 
 // run does the handshake, then serves until the client leaves or must.
@@ -99,12 +99,20 @@ func harmless(err error) bool {
 
 // wipe clears what messages left in the buffers, and in operations that were not finished.
 func (c *conn) wipe() {
-	for correlation := range c.streams {
-		c.drop(correlation)
+	if c.streams != nil {
+		c.streams.endAll()
 	}
 	clear(c.in[:cap(c.in)])
 	out := c.encoder.Bytes()
 	clear(out[:cap(out)])
+}
+
+// underWay are the operations in parts that a request may be part of.
+func (c *conn) underWay() *streams {
+	if c.streams == nil {
+		c.streams = new(streams)
+	}
+	return c.streams
 }
 
 // identify takes the identity from the client's certificate, by the gate's present credentials.

@@ -1,27 +1,11 @@
 package server
 
 import (
-	"crypto/rand"
 	"reflect"
 
 	"strongroom/kmip"
 	"strongroom/kmip/ttlv"
 )
-
-// A connection has so many operations in parts under way at most, which together hold so many bytes.
-const (
-	mostStreams   = 16
-	mostCollected = 1 << 20
-)
-
-// A stream is an operation in parts that is under way: it belongs to a connection, and ends with it. KMIP 2.1 §6.1.17.
-type stream struct {
-	operation kmip.Operation
-	uid       string // of the object; "" for Hash
-	whole     any    // the request that the parts so far make
-	size      int    // bytes that it holds
-	given     int    // bytes of ciphertext that the client has
-}
 
 // A part is what a request says of the operation in parts that it belongs to.
 type part struct {
@@ -64,79 +48,72 @@ func inParts[Q, R any](r *Request, op kmip.Operation, uid string, q *Q, compute 
 	if len(p.correlation) == 0 && !p.init && !p.final {
 		return compute(q)
 	}
-	correlation, s, err := r.stream(op, uid, p, new(Q))
+	all := r.underWay()
+	correlation, s, err := all.part(op, uid, p, new(Q))
 	if err != nil {
 		return nil, err
 	}
-	if err := r.collect(s, q); err != nil {
-		r.drop(correlation)
+	more := false
+	defer func() {
+		if more {
+			all.rest(s)
+		} else {
+			all.end(correlation)
+		}
+	}()
+	response, err := collected(all, s, q, p.final, compute)
+	if more = err == nil && !p.final; more {
+		correlate(response, []byte(correlation))
+	}
+	return response, err
+}
+
+// collected adds a part to its stream, and answers it.
+func collected[Q, R any](all *streams, s *stream, q *Q, final bool, compute func(*Q) (*R, error)) (*R, error) {
+	if err := all.collect(s, q); err != nil {
 		return nil, err
 	}
-	whole := s.whole.(*Q)
-	if p.final {
-		defer r.drop(correlation)
-		response, err := compute(whole)
-		if e, ok := any(response).(*kmip.EncryptResponse); ok && err == nil {
-			e.Data = e.Data[s.given:]
-		}
-		return response, err
+	if !final && !s.flows() {
+		return new(R), nil
 	}
-	response := new(R)
-	if s.flows() {
-		if response, err = compute(whole); err != nil {
-			r.drop(correlation)
-			return nil, err
-		}
-		s.give(any(response).(*kmip.EncryptResponse))
+	response, err := compute(s.whole.(*Q))
+	if err != nil {
+		return nil, err
 	}
-	correlate(response, []byte(correlation))
+	if e, ok := any(response).(*kmip.EncryptResponse); ok && final {
+		e.Data = e.Data[s.given:]
+	} else if ok {
+		s.give(e)
+	}
 	return response, nil
 }
 
-// stream is the stream that a part belongs to, and its name: a new one for the first part.
-func (r *Request) stream(op kmip.Operation, uid string, p part, whole any) (string, *stream, error) {
-	if !p.init {
-		s := r.streams[string(p.correlation)]
-		if s == nil || s.operation != op || s.uid != uid {
-			return "", nil, kmip.Errorf(kmip.ResultReasonInvalidCorrelationValue, "no %v of that object with this Correlation Value is under way on this connection", op)
-		}
-		return string(p.correlation), s, nil
-	}
-	if len(p.correlation) > 0 {
+// part is the stream that a part belongs to, and its name: a new one for the first part.
+func (s *streams) part(op kmip.Operation, uid string, p part, whole any) (string, *stream, error) {
+	switch correlation := string(p.correlation); {
+	case !p.init:
+		x, err := s.take(op, uid, correlation)
+		return correlation, x, err
+	case correlation != "":
 		return "", nil, kmip.Errorf(kmip.ResultReasonInvalidField, "the first part of an operation has no Correlation Value")
 	}
-	if len(r.streams) >= mostStreams {
-		return "", nil, kmip.Errorf(kmip.ResultReasonGeneralFailure, "more than %d operations in parts are under way on this connection", mostStreams)
-	}
-	if r.streams == nil {
-		r.streams = map[string]*stream{}
-	}
-	s := &stream{operation: op, uid: uid, whole: whole}
-	correlation := make([]byte, 16)
-	rand.Read(correlation) // never fails: it ends the program instead
-	r.streams[string(correlation)] = s
-	return string(correlation), s, nil
+	return s.begin(op, uid, whole)
 }
 
 // collect adds a part to a stream: its data to those before, and what else it has where the parts before did not have it.
-func (r *Request) collect(s *stream, q any) error {
-	size := 0
-	for _, x := range r.streams {
-		size += x.size
-	}
+func (s *streams) collect(x *stream, q any) error {
 	own, err := owned(q)
 	if err != nil {
 		return err
 	}
-	from, to := reflect.ValueOf(own).Elem(), reflect.ValueOf(s.whole).Elem()
+	from, to := reflect.ValueOf(own).Elem(), reflect.ValueOf(x.whole).Elem()
 	for i := range from.NumField() {
 		name, f, t := from.Type().Field(i).Name, from.Field(i), to.Field(i)
 		switch {
 		case name == "CorrelationValue" || name == "InitIndicator" || name == "FinalIndicator" || name == "UniqueIdentifier" || f.IsZero():
 		case name == "Data" || name == "AuthenticatedEncryptionAdditionalData":
-			s.size += f.Len()
-			if size += f.Len(); size > mostCollected {
-				return kmip.Errorf(kmip.ResultReasonInvalidField, "the operations in parts on one connection have at most %d bytes together", mostCollected)
+			if err := s.reserve(x, f.Len()); err != nil {
+				return err
 			}
 			grown := append(t.Bytes(), f.Bytes()...)
 			if old := t.Bytes(); cap(old) > 0 && &old[:1][0] != &grown[0] {
@@ -182,22 +159,4 @@ func (s *stream) give(e *kmip.EncryptResponse) {
 	all := len(e.Data)
 	e.Data, e.AuthenticatedEncryptionTag = e.Data[s.given:], nil
 	s.given = all
-}
-
-// drop ends a stream.
-func (c *conn) drop(correlation string) {
-	if s := c.streams[correlation]; s != nil {
-		s.wipe()
-		delete(c.streams, correlation)
-	}
-}
-
-// wipe clears what a stream has collected.
-func (s *stream) wipe() {
-	v := reflect.ValueOf(s.whole).Elem()
-	for i := range v.NumField() {
-		if b, ok := v.Field(i).Interface().([]byte); ok {
-			clear(b)
-		}
-	}
 }

@@ -1,0 +1,144 @@
+package server
+
+import (
+	"crypto/rand"
+	"reflect"
+	"sync"
+	"time"
+
+	"strongroom/kmip"
+)
+
+// There are so many operations in parts under way at most, which together hold so many bytes: on one connection, or over
+// HTTPS of one identity.
+const (
+	mostStreams   = 16
+	mostCollected = 1 << 20
+)
+
+// streams are the operations in parts that are under way: those of one connection, with which they end, or those of one
+// identity. It is safe for concurrent use.
+type streams struct {
+	idle time.Duration // after which a stream without a new part ends; 0 is never
+
+	mu   sync.Mutex
+	all  map[string]*stream // by Correlation Value
+	size int                // bytes that they hold
+}
+
+// A stream is an operation in parts that is under way. KMIP 2.1 §6.1.17.
+type stream struct {
+	operation kmip.Operation
+	uid       string // of the object; "" for Hash
+	whole     any    // the request that the parts so far make
+	size      int    // bytes that it holds
+	given     int    // bytes of ciphertext that the client has
+
+	busy  bool        // a part is being worked on
+	timer *time.Timer // nil where streams do not end by themselves
+}
+
+// begin begins a stream, whose first part is being worked on.
+func (s *streams) begin(op kmip.Operation, uid string, whole any) (string, *stream, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.all) >= mostStreams {
+		return "", nil, kmip.Errorf(kmip.ResultReasonGeneralFailure, "more than %d operations in parts are under way", mostStreams)
+	}
+	if s.all == nil {
+		s.all = map[string]*stream{}
+	}
+	random := make([]byte, 16)
+	rand.Read(random) // never fails: it ends the program instead
+	correlation := string(random)
+	x := &stream{operation: op, uid: uid, whole: whole, busy: true}
+	if s.idle > 0 {
+		x.timer = time.AfterFunc(s.idle, func() { s.expire(correlation, x) })
+	}
+	s.all[correlation] = x
+	return correlation, x, nil
+}
+
+// take is the stream that a later part belongs to, which is being worked on then. Its parts come one after the other: the next
+// one is not taken before the last was answered.
+func (s *streams) take(op kmip.Operation, uid, correlation string) (*stream, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	x := s.all[correlation]
+	if x == nil || x.busy || x.operation != op || x.uid != uid {
+		return nil, kmip.Errorf(kmip.ResultReasonInvalidCorrelationValue, "no %v of that object with this Correlation Value is under way", op)
+	}
+	x.busy = true
+	return x, nil
+}
+
+// reserve lets a stream hold n bytes more.
+func (s *streams) reserve(x *stream, n int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.size+n > mostCollected {
+		return kmip.Errorf(kmip.ResultReasonInvalidField, "the operations in parts that are under way have at most %d bytes together", mostCollected)
+	}
+	s.size += n
+	x.size += n
+	return nil
+}
+
+// rest leaves a stream to wait for its next part.
+func (s *streams) rest(x *stream) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	x.busy = false
+	if x.timer != nil {
+		x.timer.Reset(s.idle)
+	}
+}
+
+// end ends a stream.
+func (s *streams) end(correlation string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.drop(correlation)
+}
+
+// expire ends a stream that has waited too long.
+func (s *streams) expire(correlation string, x *stream) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all[correlation] == x && !x.busy {
+		s.drop(correlation)
+	}
+}
+
+// endAll ends every stream. None is worked on any more.
+func (s *streams) endAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for correlation := range s.all {
+		s.drop(correlation)
+	}
+}
+
+// drop ends a stream; the lock is held.
+func (s *streams) drop(correlation string) {
+	x := s.all[correlation]
+	if x == nil {
+		return
+	}
+	if x.timer != nil {
+		x.timer.Stop()
+	}
+	s.size -= x.size
+	x.wipe()
+	delete(s.all, correlation)
+}
+
+// wipe clears what a stream has collected.
+func (x *stream) wipe() {
+	v := reflect.ValueOf(x.whole).Elem()
+	for i := range v.NumField() {
+		if b, ok := v.Field(i).Interface().([]byte); ok {
+			clear(b)
+		}
+	}
+}
