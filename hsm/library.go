@@ -2,8 +2,6 @@ package hsm
 
 /*
 #cgo linux LDFLAGS: -ldl
-#cgo noescape sr_operate
-#cgo nocallback sr_operate
 #cgo noescape sr_random
 #cgo nocallback sr_random
 #include <stdlib.h>
@@ -15,6 +13,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"unsafe"
 
@@ -25,6 +24,9 @@ import (
 // without their code.
 type library struct {
 	functions unsafe.Pointer // C memory
+
+	// Operations with symmetric keys, and those with private keys, which take a hundred times as long and would hold them up.
+	quick, slow *lanes
 }
 
 // openLibrary loads the module at an absolute path.
@@ -36,11 +38,24 @@ func openLibrary(path string) (*library, error) {
 	f := C.sr_open(name, &why[0], C.ck_ulong(len(why)), &rv)
 	switch {
 	case f != nil:
-		return &library{f}, nil
+		return newLibrary(f)
 	case rv != 0:
 		return nil, fmt.Errorf("%s: C_GetFunctionList: %w", path, ckError{rv: uint(rv)})
 	}
 	return nil, errors.New(C.GoString(&why[0]))
+}
+
+// mostLanes bounds the threads of lanes in which calls wait for a device.
+const mostLanes = 64
+
+func newLibrary(functions unsafe.Pointer) (*library, error) {
+	cores := runtime.GOMAXPROCS(0)
+	quick, err := newLanes(max(1, cores/2), mostLanes)
+	if err != nil {
+		return nil, err
+	}
+	slow, err := newLanes(cores, mostLanes)
+	return &library{functions, quick, slow}, err
 }
 
 // check makes an error of a return value.
@@ -239,10 +254,7 @@ func (l *library) operate(operation C.int, s session, m *mechanism, key handle, 
 	resume := C.int(0)
 	for {
 		out := make([]byte, room)
-		r := C.sr_operate(l.functions, operation, resume, C.ck_ulong(s), C.ck_ulong(m.Type), kinds[m.Parameter],
-			bytesOf(m.IV), C.ck_ulong(len(m.IV)), bytesOf(m.Extra), C.ck_ulong(len(m.Extra)),
-			m.a(), C.ck_ulong(m.MGF), C.ck_ulong(m.Salt),
-			C.ck_ulong(key), bytesOf(data), C.ck_ulong(len(data)), bytesOf(out), C.ck_ulong(room))
+		r := l.lanes(m.Type).operate(l.functions, operation, resume, s, m, key, data, out)
 		n := int(r.n)
 		if r.rv == 0 && n >= 0 && n <= room {
 			clear(out[n:])
@@ -255,6 +267,15 @@ func (l *library) operate(operation C.int, s session, m *mechanism, key handle, 
 		}
 		return nil, failed(r)
 	}
+}
+
+// lanes are those for a mechanism.
+func (l *library) lanes(mechanism uint) *lanes {
+	switch {
+	case mechanism <= pkcs11.CKM_SHA512_RSA_PKCS_PSS, mechanism >= pkcs11.CKM_ECDSA && mechanism < pkcs11.CKM_JUNIPER_KEY_GEN:
+		return l.slow
+	}
+	return l.quick
 }
 
 func (l *library) wrap(s session, m *mechanism, wrapping, key handle, room int) ([]byte, error) {
