@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 
 	"strongroom/kmip"
 	"strongroom/kmip/ttlv"
@@ -26,22 +27,15 @@ var symmetricFormats = []string{formatRaw, formatBase64, formatJSON}
 const maxKeyFile = 1 << 20
 
 // readKey reads a file that holds a key. The caller clears it.
-func (p *program) readKey(name string) ([]byte, error) {
-	r, f, err := p.open(name)
-	if err != nil {
-		return nil, err
-	}
-	if f != nil {
-		defer f.Close()
-	}
-	data, err := io.ReadAll(io.LimitReader(r, maxKeyFile+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(data) > maxKeyFile {
-		return nil, fmt.Errorf("%q is longer than %d bytes: no file with a key", name, maxKeyFile)
-	}
-	return data, nil
+func (p *program) readKey(name string) (data []byte, err error) {
+	err = p.read(name, func(r io.Reader, _ *os.File) error {
+		data, err = io.ReadAll(io.LimitReader(r, maxKeyFile+1))
+		if err == nil && len(data) > maxKeyFile {
+			err = fmt.Errorf("%q is longer than %d bytes: no file with a key", name, maxKeyFile)
+		}
+		return err
+	})
+	return data, err
 }
 
 // symmetricFile is the content of a file for a symmetric key.

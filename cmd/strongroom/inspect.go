@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/hex"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -35,35 +36,35 @@ header and the rest are authentic shows when the file is decrypted.`,
 		Example: "  strongroom file inspect /tmp/large.enc",
 		Args:    arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r, f, err := p.open(args[0])
-			if err != nil {
-				return err
-			}
-			if f != nil {
-				defer f.Close()
-			}
-			h, err := file.ReadHeader(r)
-			if err != nil {
-				return fmt.Errorf("inspecting %q: %w", args[0], err)
-			}
-			i := inspected{
-				KeyID: h.KeyID, KeyEncryptionAlgorithm: h.Wrap.String(), DataEncryption: h.Cipher.String(),
-				ChunkSize: h.ChunkSize, FileID: hex.EncodeToString(h.FileID[:]), WrappedKey: hex.EncodeToString(h.WrappedKey),
-				ContentSize: contentSize(f, h),
-			}
-			size := "unknown"
-			if i.ContentSize != nil {
-				size = fmt.Sprintf("%d bytes", *i.ContentSize)
-			}
-			return p.answer(i, `Key encryption key: %s
+			return p.read(args[0], func(r io.Reader, in *os.File) error {
+				h, err := file.ReadHeader(r)
+				if err != nil {
+					return fmt.Errorf("inspecting %q: %w", args[0], err)
+				}
+				return p.inspected(h, contentSize(in, h))
+			})
+		},
+	}
+}
+
+// inspected answers what a header says.
+func (p *program) inspected(h *file.Header, length *int64) error {
+	i := inspected{
+		KeyID: h.KeyID, KeyEncryptionAlgorithm: h.Wrap.String(), DataEncryption: h.Cipher.String(),
+		ChunkSize: h.ChunkSize, FileID: hex.EncodeToString(h.FileID[:]), WrappedKey: hex.EncodeToString(h.WrappedKey),
+		ContentSize: length,
+	}
+	size := "unknown"
+	if i.ContentSize != nil {
+		size = fmt.Sprintf("%d bytes", *i.ContentSize)
+	}
+	return p.answer(i, `Key encryption key: %s
 Key encryption algorithm: %s
 Data encryption algorithm: %s
 Chunk size: %d bytes
 Content size: %s
 File ID: %s
 Wrapped data key: %s`, i.KeyID, i.KeyEncryptionAlgorithm, i.DataEncryption, i.ChunkSize, size, i.FileID, i.WrappedKey)
-		},
-	}
 }
 
 // contentSize is how long the content of a regular file is, if nothing is missing from it.

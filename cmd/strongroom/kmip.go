@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -80,14 +81,11 @@ func indentedJSON(n ttlv.Node) ([]byte, error) {
 
 // readMessage reads a Request Message, and tells its form.
 func (p *program) readMessage(name string) (ttlv.Node, messageForm, error) {
-	r, f, err := p.open(name)
-	if err != nil {
-		return ttlv.Node{}, messageForm{}, err
-	}
-	if f != nil {
-		defer f.Close()
-	}
-	text, err := io.ReadAll(r)
+	var text []byte
+	err := p.read(name, func(r io.Reader, _ *os.File) (err error) {
+		text, err = io.ReadAll(r)
+		return err
+	})
 	if err != nil {
 		return ttlv.Node{}, messageForm{}, err
 	}

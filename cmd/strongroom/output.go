@@ -174,21 +174,21 @@ func (p *program) write(name string, mode fs.FileMode, input *os.File, data []by
 	return o.commit()
 }
 
-// open opens an input; the file is nil where it is standard input that is no file.
-func (p *program) open(name string) (io.Reader, *os.File, error) {
+// read opens an input for use, and closes it. The file is nil where the input is standard input that is no file.
+func (p *program) read(name string, use func(r io.Reader, in *os.File) error) error {
 	if name == standard {
 		f, _ := p.in.(*os.File)
-		return p.in, f, nil
+		return use(p.in, f)
 	}
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
+	defer f.Close()
 	if info, err := f.Stat(); err == nil && info.IsDir() {
-		f.Close()
-		return nil, nil, misused("%q is a folder", name)
+		return misused("%q is a folder", name)
 	}
-	return f, f, nil
+	return use(f, f)
 }
 
 // outputFor is the name of the output of an input, where none was given: secret.txt, secret.enc, secret.plain.
@@ -217,5 +217,5 @@ func (p *program) available(what, uid, name string) error {
 	if name == standard {
 		return nil
 	}
-	return p.answer(written{uid, name}, "The %s file is available at %q", what, name)
+	return p.answer(written{uid, name}, "The %s is available at %q", what, name)
 }

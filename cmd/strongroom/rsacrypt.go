@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"strongroom/kmip"
@@ -22,13 +20,13 @@ var rsaEncryptions = []rsaEncryption{
 
 // rsaCrypting are the flags of rsa encrypt and decrypt.
 type rsaCrypting struct {
-	uid, algorithm, hash, output string
+	conversion
+	algorithm, hash string
 }
 
 func (c *rsaCrypting) flags(cmd *cobra.Command) {
-	keyID(cmd, &c.uid)
+	c.conversion.flags(cmd)
 	f := cmd.Flags()
-	f.StringVarP(&c.output, "output-file", "o", "", "`FILE` to write, - for standard output")
 	f.StringVarP(&c.algorithm, "encryption-algorithm", "e", "ckm-rsa-pkcs-oaep", "`ALGORITHM`: ckm-rsa-pkcs-oaep or ckm-rsa-pkcs")
 	f.StringVar(&c.hash, "hashing-algorithm", "sha-256", "`HASH` of OAEP: sha-1, sha-256, sha-384 or sha-512")
 }
@@ -53,32 +51,14 @@ func (c *rsaCrypting) parameters() (*kmip.CryptographicParameters, error) {
 	return nil, misused("--encryption-algorithm %q is not one of %q", c.algorithm, known)
 }
 
-// run reads the input, lets the server work on it, and writes what comes of it.
-func (c *rsaCrypting) run(p *program, input, extension, what string, work func(*kmip.CryptographicParameters, []byte) ([]byte, error)) error {
+// run has the server work on a file.
+func (c *rsaCrypting) run(p *program, input string, s step, work func(*kmip.CryptographicParameters, []byte) ([]byte, error)) error {
 	parameters, err := c.parameters()
 	if err != nil {
 		return err
 	}
-	r, in, err := p.open(input)
-	if err != nil {
-		return err
-	}
-	if in != nil {
-		defer in.Close()
-	}
-	data, err := readSmall(r, mostInServer, "")
-	if err != nil {
-		return fmt.Errorf("%q: %w", input, err)
-	}
-	result, err := work(parameters, data)
-	if err != nil {
-		return err
-	}
-	output := outputFor(input, c.output, extension)
-	if err := p.write(output, usualMode, in, result); err != nil {
-		return err
-	}
-	return p.available(what, c.uid, output)
+	c.input = input
+	return p.convertSmall(&c.conversion, s, "", func(data []byte) ([]byte, error) { return work(parameters, data) })
 }
 
 func (p *program) rsaEncryptCommand() *cobra.Command {
@@ -91,7 +71,7 @@ for RSA-2048 with SHA-256), and PKCS#1 v1.5 takes n − 11. FILE may be -, for s
 		Example: "  strongroom rsa encrypt --key-id hsm::4::my_rsa_key_pk --encryption-algorithm ckm-rsa-pkcs-oaep /tmp/secret.txt",
 		Args:    arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.run(p, args[0], ".enc", "encrypted", func(params *kmip.CryptographicParameters, data []byte) ([]byte, error) {
+			return c.run(p, args[0], encrypting, func(params *kmip.CryptographicParameters, data []byte) ([]byte, error) {
 				r, err := do[kmip.EncryptResponse](cmd.Context(), p, kmip.OperationEncrypt, &kmip.EncryptRequest{
 					UniqueIdentifier: kmip.UniqueIdentifier(c.uid), CryptographicParameters: params, Data: data,
 				})
@@ -115,7 +95,7 @@ func (p *program) rsaDecryptCommand() *cobra.Command {
 		Example: "  strongroom rsa decrypt --key-id hsm::4::my_rsa_key --encryption-algorithm ckm-rsa-pkcs-oaep --output-file /tmp/secret.recovered.txt /tmp/secret.enc",
 		Args:    arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return c.run(p, args[0], ".plain", "decrypted", func(params *kmip.CryptographicParameters, data []byte) ([]byte, error) {
+			return c.run(p, args[0], decrypting, func(params *kmip.CryptographicParameters, data []byte) ([]byte, error) {
 				r, err := do[kmip.DecryptResponse](cmd.Context(), p, kmip.OperationDecrypt, &kmip.DecryptRequest{
 					UniqueIdentifier: kmip.UniqueIdentifier(c.uid), CryptographicParameters: params, Data: data,
 				})

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -71,18 +72,14 @@ func (s *rsaSigning) parameters() (*kmip.CryptographicParameters, crypto.Hash, e
 
 // digest hashes a file of any size.
 func (p *program) digest(name string, h crypto.Hash) ([]byte, error) {
-	r, f, err := p.open(name)
-	if err != nil {
-		return nil, err
-	}
-	if f != nil {
-		defer f.Close()
-	}
 	d := h.New()
-	if _, err := io.Copy(d, r); err != nil {
-		return nil, fmt.Errorf("reading: %w", err)
-	}
-	return d.Sum(nil), nil
+	err := p.read(name, func(r io.Reader, _ *os.File) error {
+		if _, err := io.Copy(d, r); err != nil {
+			return fmt.Errorf("reading: %w", err)
+		}
+		return nil
+	})
+	return d.Sum(nil), err
 }
 
 func (p *program) rsaSignCommand() *cobra.Command {

@@ -15,10 +15,6 @@ import (
 	"strongroom/kmip/ttlv"
 )
 
-// mostInServer is how many bytes are sent to the server to be encrypted or decrypted there: what a message of 1 MiB holds,
-// with room for the rest of it.
-const mostInServer = 1_000_000
-
 // Lengths of the parts of what the server encrypts: nonce, ciphertext, tag.
 const (
 	nonceSize = 12
@@ -33,17 +29,14 @@ const (
 
 // A crypting is what the commands that encrypt and decrypt have in common.
 type crypting struct {
-	uid    string
-	data   string // --data-encryption-algorithm
-	key    string // --key-encryption-algorithm
-	output string
-	input  string
+	conversion
+	data string // --data-encryption-algorithm
+	key  string // --key-encryption-algorithm
 }
 
 func (c *crypting) flags(cmd *cobra.Command, data string) {
-	keyID(cmd, &c.uid)
+	c.conversion.flags(cmd)
 	f := cmd.Flags()
-	f.StringVarP(&c.output, "output-file", "o", "", "`FILE` to write, - for standard output")
 	f.StringVarP(&c.data, "data-encryption-algorithm", "d", data, "`ALGORITHM` for the data: aes-gcm")
 	f.StringVarP(&c.key, "key-encryption-algorithm", "e", "", "`ALGORITHM` for the data key, when the data are encrypted here: rfc5649")
 }
@@ -78,40 +71,17 @@ the HSM. The wrapped data key stands at the beginning of the encrypted file, so 
 			if err := c.check(); err != nil {
 				return err
 			}
-			r, in, err := p.open(c.input)
-			if err != nil {
-				return err
-			}
-			if in != nil {
-				defer in.Close()
-			}
-			c.output = outputFor(c.input, c.output, ".enc")
-			if c.key == "" {
-				err = p.encryptInServer(cmd.Context(), &c, r, in)
-			} else {
-				err = p.encryptHere(cmd.Context(), &c, r, in, chunk<<10)
-			}
-			if err != nil {
-				return fmt.Errorf("encrypting %q: %w", c.input, err)
-			}
-			return p.available("encrypted", c.uid, c.output)
+			return p.convert(&c.conversion, encrypting, func(r io.Reader, in *os.File) error {
+				if c.key == "" {
+					return p.encryptInServer(cmd.Context(), &c, r, in)
+				}
+				return p.encryptHere(cmd.Context(), &c, r, in, chunk<<10)
+			})
 		},
 	}, &c.uid)
 	c.flags(cmd, aesGCM)
 	cmd.Flags().IntVar(&chunk, "chunk-size", file.DefaultChunkSize>>10, "`KIB` of a chunk, when the data are encrypted here: a power of two from 64 to 4096")
 	return cmd
-}
-
-// readSmall reads what is sent to the server.
-func readSmall(r io.Reader, most int, hint string) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(r, int64(most)+1))
-	if err != nil {
-		return nil, fmt.Errorf("reading: %w", err)
-	}
-	if len(data) > most {
-		return nil, fmt.Errorf("it is longer than the %d bytes that the server takes%s", most, hint)
-	}
-	return data, nil
 }
 
 // gcm are the parameters of what the server encrypts.
@@ -192,18 +162,9 @@ that is given must agree. For what the server encrypted, --key-id names the key.
 			if err := c.check(); err != nil {
 				return err
 			}
-			r, in, err := p.open(c.input)
-			if err != nil {
-				return err
-			}
-			if in != nil {
-				defer in.Close()
-			}
-			c.output = outputFor(c.input, c.output, ".plain")
-			if err := p.decrypt(cmd.Context(), &c, r, in); err != nil {
-				return fmt.Errorf("decrypting %q: %w", c.input, err)
-			}
-			return p.available("decrypted", c.uid, c.output)
+			return p.convert(&c.conversion, decrypting, func(r io.Reader, in *os.File) error {
+				return p.decrypt(cmd.Context(), &c, r, in)
+			})
 		},
 	}
 	c.flags(cmd, "")
