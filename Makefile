@@ -4,6 +4,7 @@
 # make test    all tests, with the race detector
 # make demo    a session with the built programs, start to end
 # make bench   the built server under load, beside its floors
+# make pgo     the profile that the server is built with, anew, from the benchmark of its hot path
 # make fuzz    every fuzz target for FUZZTIME
 # make lint    formatting, vet, staticcheck, and the rules between the packages
 # make clean   remove bin/ (and nothing that holds a key)
@@ -20,7 +21,7 @@ SITE     := .strongroom
 
 export GO
 
-.PHONY: build run test demo bench fuzz lint clean help
+.PHONY: build run test demo bench pgo fuzz lint clean help
 
 build:
 	@tests/install.sh go
@@ -46,6 +47,11 @@ demo:
 bench:
 	@tests/install.sh go gcc softhsm2
 	$(GO) run ./tests/bench $(BENCHFLAGS)
+
+pgo:
+	@tests/install.sh go gcc
+	$(GO) test -trimpath ./kmip/server -run '^$$' -bench 'Network/encrypt' -benchtime 10s -cpuprofile cmd/strongroomd/default.pgo -o bin/server.test
+	rm bin/server.test
 
 fuzz:
 	@tests/install.sh go gcc softhsm2

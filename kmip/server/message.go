@@ -20,6 +20,7 @@ type Request struct {
 	ctx         context.Context
 	number      uint64
 	now         time.Time
+	began       time.Time // when the operation at hand began: now, or when the one before it ended
 	version     ttlv.Version
 	header      kmip.RequestHeader
 	placeholder string                        // the ID placeholder of the batch
@@ -36,7 +37,8 @@ type Request struct {
 func (c *conn) answer(msg []byte) {
 	r := &c.request
 	made, statuses := r.made[:0], r.statuses[:0]
-	*r = Request{conn: c, ctx: c.ctx, made: made, statuses: statuses, number: c.server.requests.Add(1), now: time.Now(), version: ttlv.V1_0}
+	now := time.Now()
+	*r = Request{conn: c, ctx: c.ctx, made: made, statuses: statuses, number: c.server.requests.Add(1), now: now, began: now, version: ttlv.V1_0}
 	start := len(c.encoder.Bytes())
 	if err := r.decode(msg); err != nil {
 		c.encoder.Reset(c.encoder.Bytes()[:start], r.version)
@@ -241,10 +243,6 @@ func (c *conn) recount(at, n int) {
 
 // perform runs one operation and appends its answer.
 func (r *Request) perform(item *kmip.RequestBatchItem) error {
-	began := r.now
-	if len(r.items) > 1 {
-		began = time.Now()
-	}
 	k := &r.current
 	*k = call{operation: item.Operation}
 	op := r.server.lookup(item.Operation)
@@ -259,7 +257,7 @@ func (r *Request) perform(item *kmip.RequestBatchItem) error {
 	if len(r.items) > 1 {
 		r.made = append(r.made, cmp.Or(k.made, k.uid))
 	}
-	r.record(k, began, err)
+	r.began = r.record(k, r.began, err)
 	return err
 }
 

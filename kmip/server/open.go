@@ -189,14 +189,16 @@ func (r *Request) resolve(uid kmip.UniqueIdentifier) (string, error) {
 	return r.placeholder, nil
 }
 
-// record queues the audit line of a decision, before its answer is sent.
-func (r *Request) record(k *call, began time.Time, err error) {
+// record queues the audit line of a decision, before its answer is sent, and says when that was.
+func (r *Request) record(k *call, began time.Time, err error) (end time.Time) {
+	end = time.Now()
 	e := Event{
 		Time: r.now, Request: r.number, Identity: r.identity, Fingerprint: r.fingerprint,
-		Operation: k.operation, UniqueIdentifier: k.uid, Result: kmip.ResultStatusSuccess, Duration: time.Since(began),
+		Operation: k.operation, UniqueIdentifier: k.uid, Result: kmip.ResultStatusSuccess, Duration: end.Sub(began),
 	}
 	if err != nil {
 		e.Result, e.Reason = kmip.ResultStatusOperationFailed, kmip.ReasonOf(err)
 	}
 	r.audit.Write(&e)
+	return end
 }

@@ -98,6 +98,26 @@ func codecOf(t reflect.Type) *codec {
 	return c
 }
 
+// recentCodecs are the codecs that a Decoder or Encoder used last: a batch wants the
+// same few again and again.
+type recentCodecs struct {
+	codecs [4]*codec
+	next   int
+}
+
+// of is codecOf.
+func (r *recentCodecs) of(t reflect.Type) *codec {
+	for _, c := range r.codecs {
+		if c != nil && c.typ == t {
+			return c
+		}
+	}
+	c := codecOf(t)
+	r.codecs[r.next] = c
+	r.next = (r.next + 1) % len(r.codecs)
+	return c
+}
+
 // Compile checks that x, a structure or a pointer to one, can be encoded and
 // decoded: that every field has a known tag, known options and a type that stands
 // for an item. Append and Unmarshal panic on a type that Compile refuses.

@@ -22,6 +22,7 @@ type Decoder struct {
 	limits  Limits // as given, with defaults
 	depth   int    // structures that may still be entered
 	items   int    // items that may still be read
+	recent  recentCodecs
 }
 
 var decoders = sync.Pool{New: func() any { return new(Decoder) }}
@@ -52,6 +53,7 @@ func (d *Decoder) Reset(v Version, l *Limits, lenient bool) {
 		limits:  limits,
 		depth:   limits.Depth,
 		items:   limits.Items,
+		recent:  d.recent,
 	}
 }
 
@@ -95,7 +97,7 @@ func (d *Decoder) Value(it Item, x any) error {
 	if v.Kind() != reflect.Pointer || v.IsNil() {
 		return fmt.Errorf("decoding %v: %T is not a pointer to something", it.Tag, x)
 	}
-	c := codecOf(v.Type().Elem())
+	c := d.recent.of(v.Type().Elem())
 	p := v.UnsafePointer()
 	switch {
 	case c.unmarshals:

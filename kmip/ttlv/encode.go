@@ -106,7 +106,7 @@ func (e *Encoder) held(c *codec, tag Tag, p unsafe.Pointer) error {
 	if v.Kind() != reflect.Pointer || v.Type().Elem().Kind() != reflect.Struct || v.IsNil() {
 		return fmt.Errorf("an interface holds %v, not a pointer to a structure", v.Type())
 	}
-	return e.encode(codecOf(v.Type().Elem()), tag, v.UnsafePointer())
+	return e.encode(e.recent.of(v.Type().Elem()), tag, v.UnsafePointer())
 }
 
 // raw appends an encoded item, once its header has been seen to match; nil is absent.

@@ -23,6 +23,7 @@ type Encoder struct {
 	buf     []byte
 	version Version
 	index   int // of version in versions
+	recent  recentCodecs
 }
 
 var encoders = sync.Pool{New: func() any { return new(Encoder) }}
@@ -142,7 +143,7 @@ func (e *Encoder) Value(tag Tag, x any) error {
 		return fmt.Errorf("encoding %v: nil %T", tag, x)
 	}
 	start := len(e.buf)
-	if err := e.encode(codecOf(t.Elem()), tag, p); err != nil {
+	if err := e.encode(e.recent.of(t.Elem()), tag, p); err != nil {
 		return fmt.Errorf("encoding %v: %w", tag, err)
 	}
 	if uint64(len(e.buf)-start) > math.MaxUint32 {

@@ -21,6 +21,11 @@ func EnumName(t Tag, v uint32) string {
 		return Tag(v).name()
 	}
 	names := enumeration(enumTag(t))
+	for _, i := range [...]uint32{v - 1, v} { // most begin at 1 or 0 and leave nothing out
+		if i < uint32(len(names)) && names[i].value == v {
+			return names[i].name
+		}
+	}
 	i, found := slices.BinarySearchFunc(names, v, func(n named, v uint32) int {
 		switch {
 		case n.value < v:
