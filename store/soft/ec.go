@@ -53,47 +53,22 @@ func (k *ecPublic) signing(request *kmip.CryptographicParameters) (*signing, err
 	if err != nil {
 		return nil, err
 	}
-	s := &signing{name: either(p.HashingAlgorithm, usual), hash: hash}
+	s := &signing{scheme: "ECDSA", name: either(p.HashingAlgorithm, usual), hash: hash}
 	return s, only(p, fieldHashingAlgorithm|fieldDigitalSignatureAlgorithm, "ECDSA")
 }
 
 // Sign makes an ECDSA signature in DER.
 func (k *ecPrivate) Sign(_ context.Context, r *kmip.SignRequest) (*kmip.SignResponse, error) {
-	if err := whole(r.InitIndicator, r.FinalIndicator, r.CorrelationValue); err != nil {
-		return nil, err
-	}
-	s, err := k.signing(r.CryptographicParameters)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.strong(); err != nil {
-		return nil, err
-	}
-	sum, err := s.digest(r.Data, r.DigestedData)
-	if err != nil {
-		return nil, err
-	}
-	signature, err := ecdsa.SignASN1(rand.Reader, k.private, sum)
-	if err != nil {
-		return nil, kmip.Errorf(kmip.ResultReasonCryptographicFailure, "signing with ECDSA: %w", err)
-	}
-	return &kmip.SignResponse{UniqueIdentifier: r.UniqueIdentifier, SignatureData: signature}, nil
+	return scheme(k.signing).sign(r, func(_ *signing, sum []byte) ([]byte, error) {
+		return ecdsa.SignASN1(rand.Reader, k.private, sum)
+	})
 }
 
 // SignatureVerify says whether an ECDSA signature in DER holds.
 func (k *ecPublic) SignatureVerify(_ context.Context, r *kmip.SignatureVerifyRequest) (*kmip.SignatureVerifyResponse, error) {
-	if err := whole(r.InitIndicator, r.FinalIndicator, r.CorrelationValue); err != nil {
-		return nil, err
-	}
-	s, err := k.signing(r.CryptographicParameters)
-	if err != nil {
-		return nil, err
-	}
-	sum, err := s.digest(r.Data, r.DigestedData)
-	if err != nil {
-		return nil, err
-	}
-	return verdict(r, ecdsa.VerifyASN1(k.public, sum, r.SignatureData)), nil
+	return scheme(k.signing).verify(r, func(_ *signing, sum []byte) bool {
+		return ecdsa.VerifyASN1(k.public, sum, r.SignatureData)
+	})
 }
 
 // edPublic is an opened Ed25519 public key.
@@ -114,48 +89,26 @@ func (k *edPublic) Close() {}
 // Close clears the key.
 func (k *edPrivate) Close() { clear(k.private) }
 
-// message is what Ed25519 signs: the data itself (RFC 8032 §5.1), never a digest made elsewhere.
-func (k *edPublic) message(p *kmip.CryptographicParameters, data, digested []byte) ([]byte, error) {
-	p = parameters(p, k.signature, 0)
+// signing reads the parameters of Ed25519, which has none: it signs the data themselves (RFC 8032 §5.1), never a digest made
+// elsewhere.
+func (k *edPublic) signing(request *kmip.CryptographicParameters) (*signing, error) {
+	p := parameters(request, k.signature, 0)
 	if err := k.is(p); err != nil {
 		return nil, err
 	}
-	if err := only(p, 0, "Ed25519"); err != nil {
-		return nil, err
-	}
-	if len(digested) > 0 {
-		return nil, invalid("Ed25519 signs Data, not Digested Data")
-	}
-	if data == nil {
-		return nil, kmip.Errorf(kmip.ResultReasonMissingData, "the request has no Data")
-	}
-	return data, nil
+	return &signing{scheme: "Ed25519"}, only(p, 0, "Ed25519")
 }
 
 // Sign makes an Ed25519 signature of 64 bytes.
 func (k *edPrivate) Sign(_ context.Context, r *kmip.SignRequest) (*kmip.SignResponse, error) {
-	if err := whole(r.InitIndicator, r.FinalIndicator, r.CorrelationValue); err != nil {
-		return nil, err
-	}
-	message, err := k.message(r.CryptographicParameters, r.Data, r.DigestedData)
-	if err != nil {
-		return nil, err
-	}
-	signature, err := k.private.Sign(nil, message, crypto.Hash(0))
-	if err != nil {
-		return nil, kmip.Errorf(kmip.ResultReasonCryptographicFailure, "signing with Ed25519: %w", err)
-	}
-	return &kmip.SignResponse{UniqueIdentifier: r.UniqueIdentifier, SignatureData: signature}, nil
+	return scheme(k.signing).sign(r, func(_ *signing, message []byte) ([]byte, error) {
+		return k.private.Sign(nil, message, crypto.Hash(0))
+	})
 }
 
 // SignatureVerify says whether an Ed25519 signature holds.
 func (k *edPublic) SignatureVerify(_ context.Context, r *kmip.SignatureVerifyRequest) (*kmip.SignatureVerifyResponse, error) {
-	if err := whole(r.InitIndicator, r.FinalIndicator, r.CorrelationValue); err != nil {
-		return nil, err
-	}
-	message, err := k.message(r.CryptographicParameters, r.Data, r.DigestedData)
-	if err != nil {
-		return nil, err
-	}
-	return verdict(r, ed25519.Verify(k.public, message, r.SignatureData)), nil
+	return scheme(k.signing).verify(r, func(_ *signing, message []byte) bool {
+		return ed25519.Verify(k.public, message, r.SignatureData)
+	})
 }

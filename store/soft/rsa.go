@@ -166,48 +166,21 @@ func bare(iv, additional, tag []byte) error {
 
 // Sign signs with the scheme that the parameters name.
 func (k *rsaPrivate) Sign(_ context.Context, r *kmip.SignRequest) (*kmip.SignResponse, error) {
-	if err := whole(r.InitIndicator, r.FinalIndicator, r.CorrelationValue); err != nil {
-		return nil, err
-	}
-	s, err := k.signing(r.CryptographicParameters)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.strong(); err != nil {
-		return nil, err
-	}
-	sum, err := s.digest(r.Data, r.DigestedData)
-	if err != nil {
-		return nil, err
-	}
-	var options crypto.SignerOpts = s.hash
-	if s.padding == kmip.PaddingMethodPSS {
-		options = &rsa.PSSOptions{SaltLength: either(s.salt, rsa.PSSSaltLengthEqualsHash), Hash: s.hash}
-	}
-	signature, err := k.private.Sign(rand.Reader, sum, options)
-	if err != nil {
-		return nil, kmip.Errorf(kmip.ResultReasonCryptographicFailure, "signing with RSA: %w", err)
-	}
-	return &kmip.SignResponse{UniqueIdentifier: r.UniqueIdentifier, SignatureData: signature}, nil
+	return scheme(k.signing).sign(r, func(s *signing, sum []byte) ([]byte, error) {
+		var options crypto.SignerOpts = s.hash
+		if s.padding == kmip.PaddingMethodPSS {
+			options = &rsa.PSSOptions{SaltLength: either(s.salt, rsa.PSSSaltLengthEqualsHash), Hash: s.hash}
+		}
+		return k.private.Sign(rand.Reader, sum, options)
+	})
 }
 
 // SignatureVerify says whether a signature holds. PSS salts of any length are right unless the parameters name one.
 func (k *rsaPublic) SignatureVerify(_ context.Context, r *kmip.SignatureVerifyRequest) (*kmip.SignatureVerifyResponse, error) {
-	if err := whole(r.InitIndicator, r.FinalIndicator, r.CorrelationValue); err != nil {
-		return nil, err
-	}
-	s, err := k.signing(r.CryptographicParameters)
-	if err != nil {
-		return nil, err
-	}
-	sum, err := s.digest(r.Data, r.DigestedData)
-	if err != nil {
-		return nil, err
-	}
-	if s.padding == kmip.PaddingMethodPSS {
-		err = rsa.VerifyPSS(k.public, s.hash, sum, r.SignatureData, &rsa.PSSOptions{SaltLength: s.salt})
-	} else {
-		err = rsa.VerifyPKCS1v15(k.public, s.hash, sum, r.SignatureData)
-	}
-	return verdict(r, err == nil), nil
+	return scheme(k.signing).verify(r, func(s *signing, sum []byte) bool {
+		if s.padding == kmip.PaddingMethodPSS {
+			return rsa.VerifyPSS(k.public, s.hash, sum, r.SignatureData, &rsa.PSSOptions{SaltLength: s.salt}) == nil
+		}
+		return rsa.VerifyPKCS1v15(k.public, s.hash, sum, r.SignatureData) == nil
+	})
 }

@@ -9,10 +9,59 @@ import (
 
 // signing is a signature scheme.
 type signing struct {
+	scheme  string // for errors
 	name    kmip.HashingAlgorithm
-	hash    crypto.Hash
+	hash    crypto.Hash        // 0: the message itself is signed
 	padding kmip.PaddingMethod // PKCS1v15 or PSS, for RSA
 	salt    int                // bytes; rsa.PSSSaltLengthAuto if the parameters name none
+}
+
+// scheme reads the parameters of a request, for one key.
+type scheme func(*kmip.CryptographicParameters) (*signing, error)
+
+// read is what Sign and Signature Verify have in common: the scheme, and what is signed by it.
+func (f scheme) read(p *kmip.CryptographicParameters, data, digested []byte) (*signing, []byte, error) {
+	s, err := f(p)
+	if err != nil {
+		return nil, nil, err
+	}
+	sum, err := s.digest(data, digested)
+	return s, sum, err
+}
+
+// sign answers Sign with what compute makes of the digest, or of the message.
+func (f scheme) sign(r *kmip.SignRequest, compute func(s *signing, sum []byte) ([]byte, error)) (*kmip.SignResponse, error) {
+	if err := whole(r.InitIndicator, r.FinalIndicator, r.CorrelationValue); err != nil {
+		return nil, err
+	}
+	s, sum, err := f.read(r.CryptographicParameters, r.Data, r.DigestedData)
+	if err != nil {
+		return nil, err
+	}
+	if s.name == kmip.HashingAlgorithmSHA1 {
+		return nil, notSupported("signatures with SHA-1 are verified, but not made")
+	}
+	signature, err := compute(s, sum)
+	if err != nil {
+		return nil, kmip.Errorf(kmip.ResultReasonCryptographicFailure, "signing with %s: %w", s.scheme, err)
+	}
+	return &kmip.SignResponse{UniqueIdentifier: r.UniqueIdentifier, SignatureData: signature}, nil
+}
+
+// verify answers Signature Verify: whether the signature holds.
+func (f scheme) verify(r *kmip.SignatureVerifyRequest, holds func(s *signing, sum []byte) bool) (*kmip.SignatureVerifyResponse, error) {
+	if err := whole(r.InitIndicator, r.FinalIndicator, r.CorrelationValue); err != nil {
+		return nil, err
+	}
+	s, sum, err := f.read(r.CryptographicParameters, r.Data, r.DigestedData)
+	if err != nil {
+		return nil, err
+	}
+	v := kmip.ValidityIndicatorInvalid
+	if holds(s, sum) {
+		v = kmip.ValidityIndicatorValid
+	}
+	return &kmip.SignatureVerifyResponse{UniqueIdentifier: r.UniqueIdentifier, ValidityIndicator: v}, nil
 }
 
 // A signatureScheme is what a Digital Signature Algorithm stands for.
@@ -75,7 +124,7 @@ func (k *rsaPublic) signing(request *kmip.CryptographicParameters) (*signing, er
 		return nil, err
 	}
 	s := &signing{
-		name: either(p.HashingAlgorithm, kmip.HashingAlgorithmSHA256), hash: hash,
+		scheme: "RSA", name: either(p.HashingAlgorithm, kmip.HashingAlgorithmSHA256), hash: hash,
 		padding: either(p.PaddingMethod, kmip.PaddingMethodPKCS1v15), salt: rsa.PSSSaltLengthAuto,
 	}
 	switch s.padding {
@@ -109,17 +158,15 @@ func (s *signing) pss(p *kmip.CryptographicParameters) error {
 	return only(p, taken, "RSA-PSS")
 }
 
-// strong refuses to make a signature with SHA-1; to verify an old one is another matter.
-func (s *signing) strong() error {
-	if s.name == kmip.HashingAlgorithmSHA1 {
-		return notSupported("signatures with SHA-1 are verified, but not made")
-	}
-	return nil
-}
-
-// digest hashes the data, unless the request brings the digest.
+// digest hashes the data, unless the request brings the digest. A scheme without a hash signs the data as they are.
 func (s *signing) digest(data, digested []byte) ([]byte, error) {
 	switch {
+	case s.hash == 0 && len(digested) > 0:
+		return nil, invalid("%s signs Data, not Digested Data", s.scheme)
+	case s.hash == 0 && data == nil:
+		return nil, kmip.Errorf(kmip.ResultReasonMissingData, "the request has no Data")
+	case s.hash == 0:
+		return data, nil
 	case data != nil && len(digested) > 0:
 		return nil, invalid("the request has both Data and Digested Data")
 	case len(digested) == 0 && data == nil:
@@ -132,13 +179,4 @@ func (s *signing) digest(data, digested []byte) ([]byte, error) {
 		return nil, invalid("Digested Data has %d bytes, a digest of %v has %d", len(digested), s.name, s.hash.Size())
 	}
 	return digested, nil
-}
-
-// verdict is the answer to Signature Verify.
-func verdict(r *kmip.SignatureVerifyRequest, valid bool) *kmip.SignatureVerifyResponse {
-	v := kmip.ValidityIndicatorInvalid
-	if valid {
-		v = kmip.ValidityIndicatorValid
-	}
-	return &kmip.SignatureVerifyResponse{UniqueIdentifier: r.UniqueIdentifier, ValidityIndicator: v}
 }
