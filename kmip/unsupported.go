@@ -3,43 +3,49 @@ package kmip
 import "context"
 
 // Unsupported refuses every method of Key with *Operation Not Supported*. Embed it in a kind of key that lacks some.
-type Unsupported struct{}
+type Unsupported struct {
+	Kind string // of key, for the errors: "a SKIPJACK key"; "" is "this kind of key"
+}
 
-func unsupported(what string) error {
-	return Errorf(ResultReasonOperationNotSupported, "this kind of key cannot %s", what)
+func (u Unsupported) unsupported(what string) error {
+	kind := u.Kind
+	if kind == "" {
+		kind = "this kind of key"
+	}
+	return Errorf(ResultReasonOperationNotSupported, "%s cannot %s", kind, what)
 }
 
 // Encrypt refuses.
-func (Unsupported) Encrypt(context.Context, *EncryptRequest) (*EncryptResponse, error) {
-	return nil, unsupported("encrypt")
+func (u Unsupported) Encrypt(context.Context, *EncryptRequest) (*EncryptResponse, error) {
+	return nil, u.unsupported("encrypt")
 }
 
 // Decrypt refuses.
-func (Unsupported) Decrypt(context.Context, *DecryptRequest) (*DecryptResponse, error) {
-	return nil, unsupported("decrypt")
+func (u Unsupported) Decrypt(context.Context, *DecryptRequest) (*DecryptResponse, error) {
+	return nil, u.unsupported("decrypt")
 }
 
 // Sign refuses.
-func (Unsupported) Sign(context.Context, *SignRequest) (*SignResponse, error) {
-	return nil, unsupported("sign")
+func (u Unsupported) Sign(context.Context, *SignRequest) (*SignResponse, error) {
+	return nil, u.unsupported("sign")
 }
 
 // SignatureVerify refuses.
-func (Unsupported) SignatureVerify(context.Context, *SignatureVerifyRequest) (*SignatureVerifyResponse, error) {
-	return nil, unsupported("verify a signature")
+func (u Unsupported) SignatureVerify(context.Context, *SignatureVerifyRequest) (*SignatureVerifyResponse, error) {
+	return nil, u.unsupported("verify a signature")
 }
 
 // MAC refuses.
-func (Unsupported) MAC(context.Context, *MACRequest) (*MACResponse, error) {
-	return nil, unsupported("compute a MAC")
+func (u Unsupported) MAC(context.Context, *MACRequest) (*MACResponse, error) {
+	return nil, u.unsupported("compute a MAC")
 }
 
 // Wrap refuses.
-func (Unsupported) Wrap(context.Context, *CryptographicParameters, []byte) ([]byte, error) {
-	return nil, unsupported("wrap")
+func (u Unsupported) Wrap(context.Context, *CryptographicParameters, []byte) ([]byte, error) {
+	return nil, u.unsupported("wrap")
 }
 
 // Unwrap refuses.
-func (Unsupported) Unwrap(context.Context, *CryptographicParameters, []byte) ([]byte, error) {
-	return nil, unsupported("unwrap")
+func (u Unsupported) Unwrap(context.Context, *CryptographicParameters, []byte) ([]byte, error) {
+	return nil, u.unsupported("unwrap")
 }

@@ -35,11 +35,19 @@ func Open(v *kmip.Value, a kmip.Attributes) (kmip.Opened, error) {
 	case ed25519.PublicKey:
 		return &edPublic{b, k}, nil
 	}
-	return inert{}, nil
+	return keep(c), nil
 }
 
 // inert is an object that can do nothing.
 type inert struct{ kmip.Unsupported }
+
+// keep opens what is not computed with.
+func keep(c *contents) inert {
+	if c.algorithm == 0 || c.block == nil || c.block.KeyWrappingData != nil {
+		return inert{}
+	}
+	return inert{kmip.Unsupported{Kind: "a key of " + c.algorithm.String() + " (kept here, not computed with)"}}
+}
 
 // Close has nothing to clear.
 func (inert) Close() {}
@@ -58,9 +66,11 @@ func openSymmetric(b base, c *contents) (kmip.Opened, error) {
 	case b.algorithm == kmip.CryptographicAlgorithmChaCha20Poly1305:
 		return openPoly(b, key)
 	case b.algorithm == kmip.CryptographicAlgorithmChaCha20:
-		return &chachaKey{b, clone(key)}, nil
+		return &chachaKey{base: b, key: clone(key)}, nil
 	case hmacHashes[b.algorithm] != 0:
 		return &macKey{b, clone(key)}, nil
+	case b.algorithm == kmip.CryptographicAlgorithmPoly1305:
+		return &onceKey{b, [32]byte(key)}, nil
 	}
-	return inert{}, nil
+	return keep(c), nil
 }

@@ -127,7 +127,8 @@ func newBase(algorithm kmip.CryptographicAlgorithm, a kmip.Attributes) base {
 		return new(kmip.CryptographicParameters)
 	}
 	return base{
-		algorithm: algorithm,
+		Unsupported: kmip.Unsupported{Kind: kind(algorithm)},
+		algorithm:   algorithm,
 		encryption: first(func(p *kmip.CryptographicParameters) bool {
 			return !forMAC(p) && p.PaddingMethod != kmip.PaddingMethodPSS && p.DigitalSignatureAlgorithm == 0
 		}),
@@ -137,6 +138,14 @@ func newBase(algorithm kmip.CryptographicAlgorithm, a kmip.Attributes) base {
 		}),
 		authentication: first(forMAC),
 	}
+}
+
+// kind is what errors call a key.
+func kind(algorithm kmip.CryptographicAlgorithm) string {
+	if algorithm == 0 {
+		return ""
+	}
+	return "a key of " + algorithm.String()
 }
 
 // forMAC says whether p can only be meant for a message authentication code.
@@ -177,4 +186,5 @@ var ofCurves = map[kmip.CryptographicAlgorithm]bool{
 	kmip.CryptographicAlgorithmEC:    true,
 	kmip.CryptographicAlgorithmECDSA: true,
 	kmip.CryptographicAlgorithmECDH:  true,
+	kmip.CryptographicAlgorithmECMQV: true,
 }
