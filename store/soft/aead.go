@@ -9,30 +9,37 @@ import (
 )
 
 const (
-	nonceSize = 12 // bytes; the nonce that the server makes, and the usual one
-	tagSize   = 16 // bytes; the whole tag
-	leastTag  = 12 // bytes; the shortest tag of SP 800-38D §5.2.1.2 for general use
+	nonceSize    = 12  // bytes; the usual nonce, and the shortest that is made here: SP 800-38D §8.2.2
+	longestNonce = 128 // bytes, of one that is made here
+	tagSize      = 16  // bytes; the whole tag
+	leastTag     = 12  // bytes; the shortest tag of SP 800-38D §5.2.1.2 for general use
 )
 
 // aeadFields are the parameters of authenticated encryption.
-const aeadFields = fieldBlockCipherMode | fieldPaddingMethod | fieldRandomIV | fieldIVLength | fieldTagLength
+const aeadFields = fieldBlockCipherMode | fieldPaddingMethod | fieldTagLength | countedFields
 
 // aead is an authenticated cipher with one key.
 type aead struct {
-	name   string
-	usual  cipher.AEAD                      // nonces of 12 bytes
-	nonces func(n int) (cipher.AEAD, error) // nonces of n bytes; nil if the cipher has only the usual ones
+	ivRule
+	ivs   *invocations
+	usual cipher.AEAD // nonces of 12 bytes, tags of 16; nil if every request needs its own
+
+	// sized is the cipher for a nonce, a tag and data of so many bytes; nil if the cipher has only the usual ones.
+	sized func(nonce, tag, data int) (cipher.AEAD, error)
+
+	leastTag int // bytes
+	even     bool
 }
 
-// with is the cipher for nonces of n bytes.
-func (a *aead) with(n int) (cipher.AEAD, error) {
-	if n == nonceSize {
+// with is the cipher for a nonce, a tag and data of so many bytes. Its own tag may be longer.
+func (a *aead) with(nonce, tag, data int) (cipher.AEAD, error) {
+	if a.usual != nil && nonce == nonceSize {
 		return a.usual, nil
 	}
-	if a.nonces == nil {
-		return nil, invalid("%s takes an IV of %d bytes, not %d", a.name, nonceSize, n)
+	if a.sized == nil {
+		return nil, invalid("%s takes an IV of %d bytes, not %d", a.name, nonceSize, nonce)
 	}
-	return a.nonces(n)
+	return a.sized(nonce, tag, data)
 }
 
 // check refuses parameters that the cipher does not take, and gives the length of the tag in bytes.
@@ -46,11 +53,19 @@ func (a *aead) check(p *kmip.CryptographicParameters) (tag int, err error) {
 	if p.TagLength == nil {
 		return tagSize, nil
 	}
-	if n := *p.TagLength; n < leastTag || n > tagSize {
+	n := int(*p.TagLength)
+	if n < a.leastTag || n > tagSize || a.even && n%2 != 0 {
 		// The reason is that of the standard's test cases (CS-BC-M-GCM-1-21).
-		return 0, kmip.Errorf(kmip.ResultReasonGeneralFailure, "a tag has %d to %d bytes, not %d", leastTag, tagSize, n)
+		return 0, kmip.Errorf(kmip.ResultReasonGeneralFailure, "a tag of %s has %d to %d bytes%s, not %d", a.name, a.leastTag, tagSize, a.evenly(), n)
 	}
-	return int(*p.TagLength), nil
+	return n, nil
+}
+
+func (a *aead) evenly() string {
+	if a.even {
+		return ", an even number"
+	}
+	return ""
 }
 
 // encrypt makes a nonce unless the request brings one. Nonce, ciphertext and tag share one buffer.
@@ -59,11 +74,11 @@ func (a *aead) encrypt(p *kmip.CryptographicParameters, r *kmip.EncryptRequest) 
 	if err != nil {
 		return nil, err
 	}
-	iv, buf, err := newIV(p, r, nonceSize, tagSize+len(r.Data))
+	iv, buf, err := a.new(a.ivs, p, r, tagSize+len(r.Data))
 	if err != nil {
 		return nil, err
 	}
-	c, err := a.with(len(iv))
+	c, err := a.with(len(iv), tag, len(r.Data))
 	if err != nil {
 		return nil, err
 	}
@@ -86,16 +101,16 @@ func (a *aead) decrypt(p *kmip.CryptographicParameters, r *kmip.DecryptRequest) 
 	if err := checkIV(p, r.IVCounterNonce); err != nil {
 		return nil, err
 	}
-	c, err := a.with(len(r.IVCounterNonce))
-	if err != nil {
-		return nil, err
-	}
 	data, tag := r.Data, r.AuthenticatedEncryptionTag
 	if len(tag) == 0 && len(data) >= size {
 		data, tag = data[:len(data)-size], data[len(data)-size:]
 	}
 	if len(tag) != size {
 		return nil, invalid("the tag has %d bytes, %d are expected", len(tag), size)
+	}
+	c, err := a.with(len(r.IVCounterNonce), size, len(data))
+	if err != nil {
+		return nil, err
 	}
 	plain, err := open(c, r.IVCounterNonce, data, tag, r.AuthenticatedEncryptionAdditionalData)
 	if err != nil {
@@ -104,10 +119,10 @@ func (a *aead) decrypt(p *kmip.CryptographicParameters, r *kmip.DecryptRequest) 
 	return &kmip.DecryptResponse{UniqueIdentifier: r.UniqueIdentifier, Data: plain}, nil
 }
 
-// open decrypts data if the tag, whole or cut short, is right.
+// open decrypts data if the tag, whole or cut short, is right. Only ciphers that add a key stream may have it cut.
 func open(c cipher.AEAD, iv, data, tag, additional []byte) ([]byte, error) {
 	buf := make([]byte, 0, len(data)+tagSize)
-	if len(tag) == tagSize {
+	if len(tag) == c.Overhead() {
 		return c.Open(buf, iv, append(append(buf, data...), tag...), additional)
 	}
 	// The standard library opens nothing whose tag was cut. These ciphers add a key stream, so that encrypting the
@@ -160,40 +175,4 @@ func (a *aead) checkWrap(p *kmip.CryptographicParameters) error {
 		return notSupported("%s wraps keys with a random IV only", a.name)
 	}
 	return checkIV(p, make([]byte, nonceSize))
-}
-
-// newIV gives the IV for an encryption and an empty buffer with room for so many bytes. The client's IV is used as it is;
-// without one, it is made from crypto/rand, at the front of the same allocation.
-func newIV(p *kmip.CryptographicParameters, r *kmip.EncryptRequest, size, room int) (iv, buf []byte, err error) {
-	if iv := r.IVCounterNonce; len(iv) > 0 {
-		if q := r.CryptographicParameters; q != nil && isTrue(q.RandomIV) {
-			return nil, nil, badParameters("the request has an IV and asks for a random one")
-		}
-		return iv, make([]byte, 0, room), checkIV(p, iv)
-	}
-	if p.RandomIV != nil && !*p.RandomIV {
-		return nil, nil, errMissingIV
-	}
-	buf = make([]byte, size, size+room)
-	rand.Read(buf)
-	return buf[:size:size], buf[size:], checkIV(p, buf)
-}
-
-// fresh is the IV to answer: the one made here, none if the request has its own.
-func fresh(r *kmip.EncryptRequest, iv []byte) []byte {
-	if len(r.IVCounterNonce) > 0 {
-		return nil
-	}
-	return iv
-}
-
-// checkIV refuses an IV that is missing, or not as long as the parameters say.
-func checkIV(p *kmip.CryptographicParameters, iv []byte) error {
-	switch {
-	case len(iv) == 0:
-		return errMissingIV
-	case p.IVLength != nil && int(*p.IVLength) != 8*len(iv):
-		return badParameters("the IV has %d bits, IV Length says %d", 8*len(iv), *p.IVLength)
-	}
-	return nil
 }

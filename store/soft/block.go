@@ -12,14 +12,18 @@ import (
 // blockKey is an opened key of a block cipher.
 type blockKey struct {
 	base
-	name  string // for errors: AES or 3DES
-	block cipher.Block
-	gcm   *aead  // nil where blocks are not of 16 bytes
-	key   []byte // a copy, for HMAC
+	name  string       // for errors: AES or 3DES
+	block cipher.Block // nil for AES with 512 bits, two halves for XTS
+	gcm   *aead        // nil where blocks are not of 16 bytes
+	ivs   invocations
+	key   []byte // a copy, for HMAC and XTS
 }
 
 // openAES makes the key schedule and the GCM tables.
 func openAES(b base, key []byte) (kmip.Opened, error) {
+	if len(key) == 64 {
+		return &blockKey{base: b, name: "AES", key: clone(key)}, nil
+	}
 	block, err := aes.NewCipher(key)
 	if err != nil {
 		return nil, invalid("opening an AES key: %v", err)
@@ -28,9 +32,12 @@ func openAES(b base, key []byte) (kmip.Opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	sized := func(n int) (cipher.AEAD, error) { return cipher.NewGCMWithNonceSize(block, n) }
-	return &blockKey{base: b, name: "AES", block: block, key: append([]byte(nil), key...),
-		gcm: &aead{name: "AES-GCM", usual: gcm, nonces: sized}}, nil
+	k := &blockKey{base: b, name: "AES", block: block, key: clone(key)}
+	k.gcm = &aead{
+		ivRule: ivRule{"AES-GCM", nonceSize, nonceSize, longestNonce}, ivs: &k.ivs, usual: gcm, leastTag: leastTag,
+		sized: func(nonce, _, _ int) (cipher.AEAD, error) { return cipher.NewGCMWithNonceSize(block, nonce) },
+	}
+	return k, nil
 }
 
 // openTripleDES makes the key schedule; a key of 16 bytes is K1, K2 with K3 = K1 (SP 800-67 §3.1, keying option 2).
@@ -44,7 +51,7 @@ func openTripleDES(b base, key []byte) (kmip.Opened, error) {
 	if err != nil {
 		return nil, invalid("opening a 3DES key: %v", err)
 	}
-	return &blockKey{base: b, name: "3DES", block: block, key: append([]byte(nil), key...)}, nil
+	return &blockKey{base: b, name: "3DES", block: block, key: clone(key)}, nil
 }
 
 // Close clears the copy of the key. The key schedule is the standard library's, which has no way to clear it: it is left
@@ -61,29 +68,38 @@ type mode struct {
 	aesOnly bool
 }
 
+// modes are the ones there are. PCBC, CBC-MAC and those of ANSI X9.102 are not.
 var modes = [...]mode{
 	kmip.BlockCipherModeGCM:               {encrypt: (*blockKey).encryptGCM, decrypt: (*blockKey).decryptGCM, aesOnly: true},
+	kmip.BlockCipherModeCCM:               {encrypt: (*blockKey).encryptCCM, decrypt: (*blockKey).decryptCCM, aesOnly: true},
 	kmip.BlockCipherModeCBC:               {encrypt: (*blockKey).encryptCBC, decrypt: (*blockKey).decryptCBC},
 	kmip.BlockCipherModeECB:               {encrypt: (*blockKey).encryptECB, decrypt: (*blockKey).decryptECB},
-	kmip.BlockCipherModeCTR:               {encrypt: (*blockKey).encryptCTR, decrypt: (*blockKey).decryptCTR, aesOnly: true},
+	kmip.BlockCipherModeCFB:               {encrypt: cfb.encrypt, decrypt: cfb.decrypt},
+	kmip.BlockCipherModeOFB:               {encrypt: ofb.encrypt, decrypt: ofb.decrypt},
+	kmip.BlockCipherModeCTR:               {encrypt: (*blockKey).encryptCTR, decrypt: (*blockKey).decryptCTR},
+	kmip.BlockCipherModeXTS:               {encrypt: (*blockKey).encryptXTS, decrypt: (*blockKey).decryptXTS, aesOnly: true},
 	kmip.BlockCipherModeNISTKeyWrap:       {encrypt: (*blockKey).encryptWrapped, decrypt: (*blockKey).decryptWrapped, aesOnly: true},
 	kmip.BlockCipherModeAESKeyWrapPadding: {encrypt: (*blockKey).encryptWrapped, decrypt: (*blockKey).decryptWrapped, aesOnly: true},
 }
 
-// mode finds the mode that the parameters name. Without one, AES means GCM; 3DES must be told.
+// mode finds the mode that the parameters name. Without one, AES means GCM, or with 512 bits XTS; 3DES must be told.
 func (k *blockKey) mode(p *kmip.CryptographicParameters) (*mode, error) {
 	if err := k.is(p); err != nil {
 		return nil, err
 	}
 	name := p.BlockCipherMode
-	if name == 0 {
-		if k.gcm == nil {
-			return nil, badParameters("%s needs a Block Cipher Mode", k.name)
-		}
+	switch {
+	case k.block == nil && either(name, kmip.BlockCipherModeXTS) != kmip.BlockCipherModeXTS:
+		return nil, badParameters("an AES key of %d bits is for the Block Cipher Mode XTS alone, not %v", 8*len(k.key), name)
+	case k.block == nil:
+		name = kmip.BlockCipherModeXTS
+	case name == 0 && k.gcm == nil:
+		return nil, badParameters("%s needs a Block Cipher Mode", k.name)
+	case name == 0:
 		name = kmip.BlockCipherModeGCM
 	}
 	if int(name) < len(modes) {
-		if m := &modes[name]; m.encrypt != nil && (k.gcm != nil || !m.aesOnly) {
+		if m := &modes[name]; m.encrypt != nil && (k.name == "AES" || !m.aesOnly) {
 			return m, nil
 		}
 	}

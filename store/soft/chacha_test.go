@@ -62,7 +62,7 @@ func TestChaCha20(t *testing.T) {
 	require.Equal(t, kmip.ResultReasonInvalidField, kmip.ReasonOf(err))
 	_, err = k.Encrypt(context.Background(), &kmip.EncryptRequest{AuthenticatedEncryptionAdditionalData: []byte("x")})
 	require.Equal(t, kmip.ResultReasonInvalidField, kmip.ReasonOf(err))
-	for _, p := range []kmip.CryptographicParameters{{InitialCounterValue: new32(1)}, {BlockCipherMode: kmip.BlockCipherModeCTR}, {TagLength: new32(16)}} {
+	for _, p := range []kmip.CryptographicParameters{{InitialCounterValue: new32(-1)}, {CounterLength: new32(64)}, {IVLength: new32(64)}, {BlockCipherMode: kmip.BlockCipherModeCTR}, {TagLength: new32(16)}} {
 		_, err = k.Encrypt(context.Background(), &kmip.EncryptRequest{CryptographicParameters: &p})
 		require.Equal(t, kmip.ResultReasonBadCryptographicParameters, kmip.ReasonOf(err))
 	}

@@ -70,6 +70,8 @@ func TestMACRefusesParameters(t *testing.T) {
 	h := openKey(t, kmip.CryptographicAlgorithmHMACSHA256, aes256)
 	a := openKey(t, kmip.CryptographicAlgorithmAES, aes256)
 	d := openKey(t, kmip.CryptographicAlgorithmDES3, aes128)
+	x := openKey(t, kmip.CryptographicAlgorithmAES, aes256+aes256)
+	o := openKey(t, kmip.CryptographicAlgorithmPoly1305, aes256)
 	const (
 		bad         = kmip.ResultReasonBadCryptographicParameters
 		unsupported = kmip.ResultReasonUnsupportedCryptographicParameters
@@ -87,7 +89,10 @@ func TestMACRefusesParameters(t *testing.T) {
 		"CBC-MAC":               {a, q{BlockCipherMode: kmip.BlockCipherModeCBCMAC}, unsupported},
 		"CMAC with a hash":      {a, q{HashingAlgorithm: kmip.HashingAlgorithmSHA256}, bad},
 		"CMAC with a short tag": {a, q{TagLength: new32(8)}, bad},
-		"3DES":                  {d, q{}, unsupported},
+		"3DES with GCM":         {d, q{BlockCipherMode: kmip.BlockCipherModeGCM}, unsupported},
+		"CMAC with XTS's key":   {x, q{}, bad},
+		"Poly1305 with a hash":  {o, q{HashingAlgorithm: kmip.HashingAlgorithmSHA256}, bad},
+		"Poly1305 as an HMAC":   {o, q{CryptographicAlgorithm: kmip.CryptographicAlgorithmHMACSHA256}, bad},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := v.k.MAC(context.Background(), &kmip.MACRequest{CryptographicParameters: &v.p, Data: []byte("x")})

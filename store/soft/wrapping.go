@@ -126,7 +126,7 @@ func decoded(plain []byte, option kmip.EncodingOption) (*kmip.KeyValue, error) {
 	return nil, kmip.Errorf(kmip.ResultReasonEncodingOptionError, "the Encoding Option %v is not supported", option)
 }
 
-// wrapBytes wraps with Key.Wrap where that has the mode, else with Encrypt, which may answer an IV.
+// wrapBytes wraps with Key.Wrap where that has the mode, else with Encrypt, which may answer an IV. A tag stands at the end.
 func wrapBytes(ctx context.Context, key kmip.Key, p *kmip.CryptographicParameters, plain []byte) (wrapped, iv []byte, err error) {
 	if !byEncrypt(p) {
 		wrapped, err = key.Wrap(ctx, p, plain)
@@ -136,7 +136,7 @@ func wrapBytes(ctx context.Context, key kmip.Key, p *kmip.CryptographicParameter
 	if err != nil {
 		return nil, nil, err
 	}
-	return r.Data, r.IVCounterNonce, nil
+	return append(r.Data, r.AuthenticatedEncryptionTag...), r.IVCounterNonce, nil
 }
 
 // unwrapBytes is the inverse of wrapBytes. The nonce of GCM may stand apart.
@@ -168,7 +168,13 @@ func byEncrypt(p *kmip.CryptographicParameters) bool {
 
 // authenticated says whether what unwraps in that mode is what was wrapped.
 func authenticated(p *kmip.CryptographicParameters) bool {
-	return p != nil && !byEncrypt(p) && (p.BlockCipherMode != 0 || p.PaddingMethod == kmip.PaddingMethodOAEP)
+	switch {
+	case p == nil:
+		return false
+	case p.BlockCipherMode == kmip.BlockCipherModeCCM || p.BlockCipherMode == kmip.BlockCipherModeAEAD:
+		return true
+	}
+	return !byEncrypt(p) && (p.BlockCipherMode != 0 || p.PaddingMethod == kmip.PaddingMethodOAEP)
 }
 
 // withBlock is v with another key block.

@@ -167,8 +167,8 @@ func TestWrapValueRefuses(t *testing.T) {
 		"wrapped already":     {func(*spec) {}, wrapped, kmip.ResultReasonKeyWrapTypeNotSupported},
 		"opaque":              {func(*spec) {}, &kmip.Value{OpaqueObject: &kmip.OpaqueObject{}}, kmip.ResultReasonIllegalObjectType},
 		"no value":            {func(*spec) {}, &kmip.Value{SymmetricKey: &kmip.PlainKey{}}, kmip.ResultReasonKeyValueNotPresent},
-		"XTS": {func(s *spec) {
-			s.EncryptionKeyInformation.CryptographicParameters = &kmip.CryptographicParameters{BlockCipherMode: kmip.BlockCipherModeXTS}
+		"PCBC": {func(s *spec) {
+			s.EncryptionKeyInformation.CryptographicParameters = &kmip.CryptographicParameters{BlockCipherMode: kmip.BlockCipherModePCBC}
 		}, key, kmip.ResultReasonUnsupportedCryptographicParameters},
 		"key wrap, padding": {func(s *spec) {
 			s.EncryptionKeyInformation.CryptographicParameters = &kmip.CryptographicParameters{BlockCipherMode: kmip.BlockCipherModeNISTKeyWrap, PaddingMethod: kmip.PaddingMethodPKCS5}
