@@ -157,7 +157,10 @@ func (b *bench) add(r *row) {
 	r.print(os.Stdout)
 }
 
-// try puts a load on the server, with the floor before and behind.
+// turns is how often a load and its floor take turns: what a shared machine gives changes from second to second.
+const turns = 3
+
+// try puts a load on the server in turns with its floor, which is before and behind each.
 func (b *bench) try(ctx context.Context, t *trial) (*row, error) {
 	x, err := t.exchange(ctx)
 	if err != nil {
@@ -167,18 +170,24 @@ func (b *bench) try(ctx context.Context, t *trial) (*row, error) {
 	if err := b.floor(ctx, t, x, r); err != nil {
 		return nil, err
 	}
-	o, err := b.load(t, x).run(ctx)
-	if err != nil {
-		return nil, err
+	o := new(outcome)
+	for range turns {
+		l := b.load(t, x)
+		l.warmUp, l.duration = b.warmUp/turns, b.duration/turns
+		part, err := l.run(ctx)
+		if err != nil {
+			return nil, err
+		}
+		o.add(part)
+		if err := b.floor(ctx, t, x, r); err != nil {
+			return nil, err
+		}
 	}
 	resident, err := b.site.process().memory("VmRSS")
 	if err != nil {
 		return nil, err
 	}
 	r.Memory = megabytes(resident)
-	if err := b.floor(ctx, t, x, r); err != nil {
-		return nil, err
-	}
 	r.measured(o)
 	r.judge(t.targets...)
 	return r, nil
@@ -210,14 +219,14 @@ func (b *bench) floor(ctx context.Context, t *trial, x *exchange, r *row) error 
 func (b *bench) echoes(ctx context.Context, t *trial, x *exchange) (*outcome, error) {
 	l := b.load(t, x)
 	l.address, l.prime, l.process = b.echo.address, true, process{b.echo.cmd.Process.Pid}
-	l.warmUp, l.duration = b.warmUp/2, b.duration/4
+	l.warmUp, l.duration = b.warmUp/turns, b.duration/(2*turns)
 	return l.run(ctx)
 }
 
 // tokens is the floor of the token: a thread for each connection.
 func (b *bench) tokens(operation, label string) func(context.Context, *trial, *exchange) (*outcome, error) {
 	return func(ctx context.Context, t *trial, _ *exchange) (*outcome, error) {
-		return b.token.run(ctx, operation, label, t.connections, b.warmUp/2, b.duration/4)
+		return b.token.run(ctx, operation, label, t.connections, b.warmUp/turns, b.duration/(2*turns))
 	}
 }
 

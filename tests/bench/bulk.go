@@ -62,7 +62,7 @@ func newBulk(s *site, memory, key string) (*bulk, error) {
 }
 
 // measure runs `strongroom sym encrypt` into another file, or sym decrypt of what that made, or with discard sym encrypt
-// into nothing, between two runs of the floor.
+// into nothing, in turns with the floor.
 //
 // From file to file the floor is a copy, for a file system takes new pages more slowly than cores encrypt. Into nothing it
 // is the bare cipher.
@@ -83,19 +83,26 @@ func (b *bulk) measure(ctx context.Context, command string, discard bool) (*row,
 	if _, err := os.Stat(in); command == "decrypt" && err != nil {
 		return nil, errors.New("there is nothing to decrypt: file-encrypt was not measured")
 	}
-	before, err := floor()
+	var all time.Duration
+	for range turns {
+		f, err := floor()
+		if err != nil {
+			return nil, err
+		}
+		took, most, err := b.run(ctx, args)
+		if err != nil {
+			return nil, err
+		}
+		r.Floors = append(r.Floors, f)
+		r.Memory = max(r.Memory, megabytes(most))
+		all += took
+	}
+	f, err := floor()
 	if err != nil {
 		return nil, err
 	}
-	took, most, err := b.run(ctx, args)
-	if err != nil {
-		return nil, err
-	}
-	behind, err := floor()
-	if err != nil {
-		return nil, err
-	}
-	r.Figure, r.Memory, r.Floors = b.gigabytes(took), megabytes(most), []float64{before, behind}
+	r.Floors = append(r.Floors, f)
+	r.Figure = b.gigabytes(all / turns)
 	r.Ratio = r.Figure / r.floor()
 	r.judge(ratioAtLeast(0.7), memoryAtMost(100))
 	if command == "decrypt" {

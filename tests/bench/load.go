@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -34,6 +35,15 @@ type outcome struct {
 
 // rate is operations per second.
 func (o *outcome) rate() float64 { return float64(o.operations) / o.duration.Seconds() }
+
+// add takes in what came later.
+func (o *outcome) add(later *outcome) {
+	o.operations += later.operations
+	o.duration += later.duration
+	o.cpu += later.cpu
+	o.latencies = append(o.latencies, later.latencies...)
+	slices.Sort(o.latencies)
+}
 
 // cpuPerOperation is in microseconds, 0 where it is not known.
 func (o *outcome) cpuPerOperation() float64 {

@@ -16,7 +16,7 @@ type row struct {
 	ServerCPU   float64   `json:"server_cpu_us,omitempty"` // for one operation
 	Memory      float64   `json:"memory_mb,omitempty"`     // resident: of the server behind the load, or the most that a program had
 	FloorName   string    `json:"floor_name,omitempty"`
-	Floors      []float64 `json:"floors,omitempty"`       // before and behind
+	Floors      []float64 `json:"floors,omitempty"`       // between the turns, and before and behind
 	FloorCPU    float64   `json:"floor_cpu_us,omitempty"` // that the echo used for one operation, at most
 	Ratio       float64   `json:"ratio,omitempty"`        // of the figure to the mean of the floors
 	Allocations *int64    `json:"allocations,omitempty"`
@@ -42,7 +42,7 @@ func (r *row) floor() float64 {
 	return sum / float64(len(r.Floors))
 }
 
-// noisy says that something else had the machine: the floors before and behind are far apart.
+// noisy says that something else had the machine: the floors are far apart.
 func (r *row) noisy() bool {
 	return len(r.Floors) > 1 && slices.Max(r.Floors) > 1.25*slices.Min(r.Floors)
 }
