@@ -48,9 +48,6 @@ type wish struct {
 
 // value gives the material as it is wished for. What is sensitive leaves only wrapped, what is not extractable not at all.
 func (r *Request) value(o *kmip.Object, w wish) (*kmip.Value, error) {
-	if w.compression != 0 && w.compression != kmip.KeyCompressionTypeECPublicKeyTypeUncompressed {
-		return nil, kmip.Errorf(kmip.ResultReasonKeyCompressionTypeNotSupported, "key compression %v is not supported", w.compression)
-	}
 	if err := mayLeave(o, w.wrapping != nil); err != nil {
 		return nil, err
 	}
@@ -74,15 +71,27 @@ func (r *Request) value(o *kmip.Object, w wish) (*kmip.Value, error) {
 			return nil, err
 		}
 	}
-	if w.format != 0 {
-		if v, err = soft.Convert(v, w.format); err != nil {
-			return nil, err
-		}
+	if v, err = soft.Convert(v, r.form(o, w, v)); err != nil {
+		return nil, err
 	}
 	if wrapping != nil {
 		return r.wrapped(wrapping, w.wrapping, v)
 	}
 	return v, nil
+}
+
+// form is the form in which a client gets material: that which it asks for, else that of the attribute Key Format Type (a token's
+// own may be another), under the name that its version has for it.
+func (r *Request) form(o *kmip.Object, w wish, v *kmip.Value) soft.Form {
+	block := v.KeyBlock()
+	if w.format != 0 || block == nil || block.KeyWrappingData != nil {
+		return soft.Form{Format: w.format, Compression: w.compression}
+	}
+	f, ok := kmip.Get[kmip.KeyFormatType](o.Attributes, ttlv.TagKeyFormatType)
+	if !ok || f == soft.FormatAt(block.KeyFormatType, o.Attributes.Algorithm(), ttlv.V2_0) {
+		f = block.KeyFormatType
+	}
+	return soft.Form{Format: soft.FormatAt(f, o.Attributes.Algorithm(), r.version), Compression: w.compression}
 }
 
 // wrapped wraps material for a client. It counts as a use of the wrapping key, of as many bytes as the wrapped form has.

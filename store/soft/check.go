@@ -40,18 +40,28 @@ func Complete(t kmip.ObjectType, v *kmip.Value, a kmip.Attributes) (kmip.Attribu
 	if c.curve != 0 && curve.RecommendedCurve != 0 && c.curve != curve.RecommendedCurve {
 		return nil, invalid("the attributes say the curve %v, the key is on %v", curve.RecommendedCurve, c.curve)
 	}
-	if t, ok := kmip.Get[kmip.CertificateType](a, ttlv.TagCertificateType); ok && (v.Certificate == nil || v.Certificate.CertificateType != t) {
-		return nil, invalid("the attributes say the Certificate Type %v, which the object is not", t)
-	}
 	found := c.attributes(v)
+	for _, tag := range saidTwice {
+		for _, x := range a {
+			if x.Tag == tag && !found.Has(x) {
+				return nil, invalid("the attributes say the %v %v, which the object has not", x, x.Value)
+			}
+		}
+	}
 	for _, x := range found {
 		a = a.Without(x.Tag)
 	}
 	return append(a, found...), nil
 }
 
+// saidTwice are the attributes that a request may give, though the object says them itself.
+var saidTwice = []ttlv.Tag{
+	ttlv.TagCertificateType, ttlv.TagCertificateLength, ttlv.TagDigitalSignatureAlgorithm, ttlv.TagOpaqueDataType, ttlv.TagKeyFormatType,
+}
+
 // Attributes derives what an object says of itself: Cryptographic Algorithm and Length, Cryptographic Domain Parameters of a
-// key on a curve, Key Format Type; Certificate Type and Length and the names in a certificate; the Digest.
+// key on a curve or in a group, Key Format Type, whether there is a Key Value; Certificate Type and Length and the names in a
+// certificate; the Digests.
 func Attributes(v *kmip.Value) (kmip.Attributes, error) {
 	c, err := parse(v, nil)
 	if err != nil {
@@ -70,9 +80,14 @@ func (c *contents) attributes(v *kmip.Value) (a kmip.Attributes) {
 	}
 	if c.curve != 0 {
 		a = a.Plus(ttlv.TagCryptographicDomainParameters, kmip.CryptographicDomainParameters{Qlength: c.length, RecommendedCurve: c.curve})
+	} else if c.qlength != 0 {
+		a = a.Plus(ttlv.TagCryptographicDomainParameters, kmip.CryptographicDomainParameters{Qlength: c.qlength})
 	}
-	if c.block != nil {
-		a = a.Plus(ttlv.TagKeyFormatType, c.block.KeyFormatType)
+	if f := c.format(v); f != 0 {
+		a = a.Plus(ttlv.TagKeyFormatType, FormatAt(f, c.algorithm, ttlv.V2_0))
+	}
+	if c.block != nil && c.block.KeyValue == nil {
+		a = a.Plus(ttlv.TagKeyValuePresent, false)
 	}
 	if v.Certificate != nil {
 		a = c.certificateAttributes(a, v.Certificate)
@@ -80,10 +95,22 @@ func (c *contents) attributes(v *kmip.Value) (a kmip.Attributes) {
 	if v.OpaqueObject != nil {
 		a = a.Plus(ttlv.TagOpaqueDataType, v.OpaqueObject.OpaqueDataType)
 	}
-	if d, ok := c.digest(v); ok {
+	for _, d := range c.digests(v) {
 		a = a.Plus(ttlv.TagDigest, d)
 	}
 	return a
+}
+
+// format is the Key Format Type that the object has (KMIP 2.1 table 81 for those without a Key Block); 0 of a template, and of
+// what has none.
+func (c *contents) format(v *kmip.Value) kmip.KeyFormatType {
+	if c.block != nil {
+		return c.block.KeyFormatType
+	}
+	if f := DefaultFormat(c.object, 0); hasFormat(v, f) {
+		return f
+	}
+	return 0
 }
 
 // certificateAttributes adds those of a certificate. KMIP 2.1 §4.6 to §4.8 and §4.61 to §4.63.
@@ -147,26 +174,50 @@ var certificateSignatures = map[x509.SignatureAlgorithm]kmip.DigitalSignatureAlg
 	x509.ECDSAWithSHA512:  kmip.DigitalSignatureAlgorithmECDSAWithSHA512,
 }
 
-// digest is the SHA-256 of the material as it is kept (KMIP 2.1 §4.21). Secret Data has none: the hash of a password is
-// half the way to the password.
-func (c *contents) digest(v *kmip.Value) (kmip.Digest, bool) {
-	var material []byte
-	var f kmip.KeyFormatType
+// digests are the SHA-256 of the material in the format in which it is kept, which is the first, and in the default format
+// where that is another (KMIP 2.1 §4.21, §4.26; KMIP 1.4 §3.17). Material that is wrapped or elsewhere has none, and a password
+// has none: its hash is half the way to it.
+func (c *contents) digests(v *kmip.Value) (list []kmip.Digest) {
+	add := func(material []byte, f kmip.KeyFormatType) {
+		sum := sha256.Sum256(material)
+		list = append(list, kmip.Digest{HashingAlgorithm: kmip.HashingAlgorithmSHA256, DigestValue: sum[:], KeyFormatType: f})
+	}
 	switch {
 	case v.Certificate != nil:
-		material, f = v.Certificate.CertificateValue, kmip.KeyFormatTypeX509
-	case v.SymmetricKey != nil, v.PrivateKey != nil, v.PublicKey != nil:
-		f = c.block.KeyFormatType
-		material = firstOf(c.block.KeyValue.Wrapped, c.block.KeyValue.Material)
-		if k := c.block.KeyValue.Components; k != nil {
-			material, f = k.Key, kmip.KeyFormatTypeRaw
+		add(v.Certificate.CertificateValue, kmip.KeyFormatTypeX509)
+	case v.CertificateRequest != nil:
+		add(v.CertificateRequest.CertificateRequestValue, c.format(v))
+	case v.OpaqueObject != nil:
+		add(v.OpaqueObject.OpaqueDataValue, kmip.KeyFormatTypeOpaque)
+	case c.block == nil || c.block.KeyWrappingData != nil || c.block.KeyValue == nil:
+	case v.SecretData != nil && v.SecretData.SecretDataType == kmip.SecretDataTypePassword:
+	default:
+		own, usual := c.block.KeyFormatType, DefaultFormat(c.object, c.algorithm)
+		if material := digested(c.block.KeyValue); material != nil {
+			add(material, own)
+		}
+		if usual == 0 || usual == FormatAt(own, c.algorithm, ttlv.V2_0) {
+			break
+		}
+		if kv, err := c.as(Form{Format: usual}); err == nil {
+			material := digested(kv)
+			add(material, usual)
+			clear(material)
 		}
 	}
-	if len(material) == 0 {
-		return kmip.Digest{}, false
+	return list
+}
+
+// digested is what a digest is of: the Key Material, in TTLV where it is a structure.
+func digested(kv *kmip.KeyValue) []byte {
+	if kv.Components == nil {
+		return kv.Material
 	}
-	sum := sha256.Sum256(material)
-	return kmip.Digest{HashingAlgorithm: kmip.HashingAlgorithmSHA256, DigestValue: sum[:], KeyFormatType: f}, true
+	encoded, err := ttlv.Append(nil, ttlv.V2_1, ttlv.TagKeyMaterial, kv.Components)
+	if err != nil {
+		return nil
+	}
+	return encoded
 }
 
 func clone(b []byte) []byte { return append([]byte(nil), b...) }

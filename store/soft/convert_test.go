@@ -28,8 +28,8 @@ func TestConvert(t *testing.T) {
 		"RSA": {describe(kmip.CryptographicAlgorithmRSA, 2048), []kmip.KeyFormatType{pkcs1, kmip.KeyFormatTypeTransparentRSAPrivateKey, pkcs8},
 			[]kmip.KeyFormatType{pkcs1, kmip.KeyFormatTypeTransparentRSAPublicKey, x509f}},
 		"EC": {describe(kmip.CryptographicAlgorithmEC, 521), []kmip.KeyFormatType{sec1, kmip.KeyFormatTypeTransparentECPrivateKey,
-			kmip.KeyFormatTypeTransparentECDSAPrivateKey, kmip.KeyFormatTypeTransparentECDHPrivateKey, pkcs8},
-			[]kmip.KeyFormatType{kmip.KeyFormatTypeTransparentECPublicKey, kmip.KeyFormatTypeTransparentECDSAPublicKey, kmip.KeyFormatTypeTransparentECDHPublicKey, x509f}},
+			kmip.KeyFormatTypeTransparentECDSAPrivateKey, kmip.KeyFormatTypeTransparentECDHPrivateKey, kmip.KeyFormatTypeTransparentECMQVPrivateKey, pkcs8},
+			[]kmip.KeyFormatType{kmip.KeyFormatTypeTransparentECPublicKey, kmip.KeyFormatTypeTransparentECDSAPublicKey, kmip.KeyFormatTypeTransparentECDHPublicKey, kmip.KeyFormatTypeTransparentECMQVPublicKey, x509f}},
 		"Ed25519": {describe(kmip.CryptographicAlgorithmEd25519, 256), []kmip.KeyFormatType{pkcs8}, []kmip.KeyFormatType{x509f}},
 		"X25519":  {onCurve(kmip.CryptographicAlgorithmECDH, kmip.RecommendedCurveCURVE25519), []kmip.KeyFormatType{pkcs8}, []kmip.KeyFormatType{x509f}},
 	} {
@@ -48,10 +48,10 @@ func requireConverts(t *testing.T, v *kmip.Value, formats []kmip.KeyFormatType) 
 	t.Helper()
 	object, block := v.ObjectType(), v.KeyBlock()
 	before := clone(block.KeyValue.Material)
-	has := map[kmip.KeyFormatType]bool{0: true}
+	has := map[kmip.KeyFormatType]bool{0: true, kmip.KeyFormatTypeRaw: block.CryptographicAlgorithm != kmip.CryptographicAlgorithmRSA}
 	at := v
 	for _, f := range formats {
-		next, err := Convert(at, f)
+		next, err := Convert(at, Form{Format: f})
 		require.NoError(t, err, f)
 		require.NoError(t, Check(object, next), f)
 		b := next.KeyBlock()
@@ -65,12 +65,12 @@ func requireConverts(t *testing.T, v *kmip.Value, formats []kmip.KeyFormatType) 
 	}
 	require.Equal(t, v, at, "the round ends where it began")
 	require.Equal(t, before, block.KeyValue.Material, "the value was not changed")
-	same, err := Convert(v, 0)
+	same, err := Convert(v, Form{})
 	require.NoError(t, err)
 	require.Same(t, v, same)
 	for f := kmip.KeyFormatTypeRaw; f <= kmip.KeyFormatTypePKCS10; f++ {
 		if !has[f] {
-			_, err := Convert(v, f)
+			_, err := Convert(v, Form{Format: f})
 			require.Equal(t, kmip.ResultReasonKeyFormatTypeNotSupported, kmip.ReasonOf(err), "%v", f)
 		}
 	}
@@ -79,7 +79,7 @@ func requireConverts(t *testing.T, v *kmip.Value, formats []kmip.KeyFormatType) 
 // A transparent private key may bring less than all components.
 func TestConvertSparseRSA(t *testing.T) {
 	p := newPair(t, describe(kmip.CryptographicAlgorithmRSA, 2048))
-	full, err := Convert(p.privateValue, kmip.KeyFormatTypeTransparentRSAPrivateKey)
+	full, err := Convert(p.privateValue, Form{Format: kmip.KeyFormatTypeTransparentRSAPrivateKey})
 	require.NoError(t, err)
 	c := full.PrivateKey.KeyBlock.KeyValue.Components
 	sparse := func(k kmip.KeyComponents) *kmip.Value {
@@ -94,7 +94,7 @@ func TestConvertSparseRSA(t *testing.T) {
 		"primes in disorder": {Modulus: c.Modulus, PublicExponent: c.PublicExponent, PrivateExponent: c.PrivateExponent, P: c.Q, Q: c.P},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := Convert(sparse(k), kmip.KeyFormatTypePKCS8)
+			got, err := Convert(sparse(k), Form{Format: kmip.KeyFormatTypePKCS8})
 			require.NoError(t, err)
 			open, err := Open(got, nil)
 			require.NoError(t, err)
@@ -150,7 +150,7 @@ func TestCheckHugeRSA(t *testing.T) {
 
 func TestConvertECPoints(t *testing.T) {
 	p := newPair(t, describe(kmip.CryptographicAlgorithmEC, 256))
-	v, err := Convert(p.publicValue, kmip.KeyFormatTypeTransparentECPublicKey)
+	v, err := Convert(p.publicValue, Form{Format: kmip.KeyFormatTypeTransparentECPublicKey})
 	require.NoError(t, err)
 	point := v.PublicKey.KeyBlock.KeyValue.Components.QString
 	compressed := append([]byte{2 + point[64]&1}, point[1:33]...)
@@ -159,7 +159,7 @@ func TestConvertECPoints(t *testing.T) {
 		b.KeyValue = &kmip.KeyValue{Components: &kmip.KeyComponents{RecommendedCurve: c, QString: q}}
 		return &kmip.Value{PublicKey: &kmip.PlainKey{KeyBlock: b}}
 	}
-	got, err := Convert(change(compressed, kmip.RecommendedCurveP256), kmip.KeyFormatTypeX509)
+	got, err := Convert(change(compressed, kmip.RecommendedCurveP256), Form{Format: kmip.KeyFormatTypeX509})
 	require.NoError(t, err)
 	require.Equal(t, p.publicValue.PublicKey.KeyBlock.KeyValue.Material, got.PublicKey.KeyBlock.KeyValue.Material)
 
@@ -172,7 +172,7 @@ func TestConvertECPoints(t *testing.T) {
 		"another curve": change(point, kmip.RecommendedCurveP384),
 		"short":         change(compressed[:32], kmip.RecommendedCurveP256),
 		"no curve":      change(point, 0),
-		"secp256k1":     change(point, kmip.RecommendedCurveSECP256K1),
+		"unknown curve": change(point, kmip.RecommendedCurveANSIX9C2PNB163V1),
 	} {
 		t.Run(name, func(t *testing.T) {
 			require.Equal(t, kmip.ResultReasonInvalidField, kmip.ReasonOf(Check(kmip.ObjectTypePublicKey, bad)))
@@ -196,7 +196,7 @@ func TestConvertOpenSSLReads(t *testing.T) {
 	} {
 		dir := t.TempDir()
 		p := newPair(t, v.a)
-		got, err := Convert(p.privateValue, v.format)
+		got, err := Convert(p.privateValue, Form{Format: v.format})
 		require.NoError(t, err)
 		write(t, dir, "key.pem", pem.EncodeToMemory(&pem.Block{Type: v.label, Bytes: got.PrivateKey.KeyBlock.KeyValue.Material}))
 		run(t, dir, "openssl", "pkey", "-in", "key.pem", "-noout", v.flag)
@@ -211,7 +211,7 @@ func FuzzConvert(f *testing.F) {
 		require.NoError(f, err)
 		f.Add(uint8(kmip.ObjectTypePrivateKey), uint8(kmip.KeyFormatTypePKCS8), uint8(0), private.PrivateKey.KeyBlock.KeyValue.Material)
 		f.Add(uint8(kmip.ObjectTypePublicKey), uint8(kmip.KeyFormatTypeX509), uint8(0), public.PublicKey.KeyBlock.KeyValue.Material)
-		if t, err := Convert(public, kmip.KeyFormatTypeTransparentECPublicKey); err == nil {
+		if t, err := Convert(public, Form{Format: kmip.KeyFormatTypeTransparentECPublicKey}); err == nil {
 			b, err := ttlv.Append(nil, ttlv.V2_1, ttlv.TagKeyMaterial, t.PublicKey.KeyBlock.KeyValue.Components)
 			require.NoError(f, err)
 			f.Add(uint8(kmip.ObjectTypePublicKey), uint8(kmip.KeyFormatTypeTransparentECPublicKey), uint8(kmip.CryptographicAlgorithmEC), b)
@@ -237,7 +237,7 @@ func FuzzConvert(f *testing.F) {
 		require.NoError(t, err)
 		k.Close()
 		for want := kmip.KeyFormatTypeRaw; want <= kmip.KeyFormatTypePKCS10; want++ {
-			if got, err := Convert(v, want); err == nil {
+			if got, err := Convert(v, Form{Format: want}); err == nil {
 				require.NoError(t, Check(kmip.ObjectType(object), got), want)
 			}
 		}

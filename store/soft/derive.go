@@ -234,10 +234,10 @@ func Derived(ctx context.Context, object kmip.ObjectType, a kmip.Attributes, met
 		if err != nil {
 			return nil, err
 		}
-		return &kmip.Value{SecretData: &kmip.SecretData{
+		return inFormat(&kmip.Value{SecretData: &kmip.SecretData{
 			SecretDataType: kmip.SecretDataTypeSeed,
 			KeyBlock:       kmip.KeyBlock{KeyFormatType: kmip.KeyFormatTypeRaw, KeyValue: &kmip.KeyValue{Material: material}},
-		}}, nil
+		}}, a)
 	}
 	l, ok := symmetric[algorithm]
 	size := l.size(length)
@@ -256,10 +256,10 @@ func Derived(ctx context.Context, object kmip.ObjectType, a kmip.Attributes, met
 	if l.parity {
 		oddParity(material)
 	}
-	return &kmip.Value{SymmetricKey: &kmip.PlainKey{KeyBlock: kmip.KeyBlock{
+	return inFormat(&kmip.Value{SymmetricKey: &kmip.PlainKey{KeyBlock: kmip.KeyBlock{
 		KeyFormatType:          kmip.KeyFormatTypeRaw,
 		KeyValue:               &kmip.KeyValue{Material: material},
 		CryptographicAlgorithm: algorithm,
 		CryptographicLength:    length,
-	}}}, nil
+	}}}, a)
 }

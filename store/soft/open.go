@@ -17,6 +17,9 @@ func Open(v *kmip.Value, a kmip.Attributes) (kmip.Opened, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.block != nil && c.block.KeyValue == nil {
+		return absent{}, nil
+	}
 	b := newBase(c.algorithm, a)
 	if c.object == kmip.ObjectTypeSymmetricKey && c.block.KeyWrappingData == nil {
 		return openSymmetric(b, c)

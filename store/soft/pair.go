@@ -13,7 +13,8 @@ import (
 
 // GeneratePair makes the pair that the attributes of its halves describe, from crypto/rand: RSA, a NIST curve (by the
 // Recommended Curve of the Cryptographic Domain Parameters, else by the Cryptographic Length), Ed25519 or X25519. What both
-// halves describe must agree. The private key is in PKCS #8, the public one a SubjectPublicKeyInfo.
+// halves describe must agree. The private key is in PKCS #8, the public one a SubjectPublicKeyInfo, unless the attribute Key
+// Format Type says otherwise.
 func GeneratePair(private, public kmip.Attributes) (*kmip.Value, *kmip.Value, error) {
 	algorithm, err := agreed(private, public, ttlv.TagCryptographicAlgorithm, kmip.CryptographicAlgorithm(0))
 	if err != nil {
@@ -43,7 +44,21 @@ func GeneratePair(private, public kmip.Attributes) (*kmip.Value, *kmip.Value, er
 	if err != nil {
 		return nil, nil, err
 	}
-	return pairOf(key, algorithm)
+	privateValue, publicValue, err := pairOf(key, algorithm)
+	if err != nil {
+		return nil, nil, err
+	}
+	if privateValue, err = inFormat(privateValue, private); err != nil {
+		return nil, nil, err
+	}
+	publicValue, err = inFormat(publicValue, public)
+	return privateValue, publicValue, err
+}
+
+// inFormat is a new object in the Key Format Type that its attributes ask for (KMIP 2.1 §4.26).
+func inFormat(v *kmip.Value, a kmip.Attributes) (*kmip.Value, error) {
+	f, _ := kmip.Get[kmip.KeyFormatType](a, ttlv.TagKeyFormatType)
+	return Convert(v, Form{Format: f})
 }
 
 // pairOf writes both halves of a key down.
@@ -102,7 +117,7 @@ func generateEC(length int32, domain kmip.CryptographicDomainParameters) (any, e
 	if domain.RecommendedCurve == 0 {
 		length = either(length, 256)
 	}
-	for _, c := range curves[1:] { // P-224 is read, but not made
+	for _, c := range made {
 		if either(length, c.bits) == c.bits && either(domain.RecommendedCurve, c.name) == c.name {
 			return ecdsa.GenerateKey(c.curve, rand.Reader)
 		}

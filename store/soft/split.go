@@ -62,7 +62,7 @@ func splittable(v *kmip.Value) (*kmip.KeyBlock, error) {
 		return nil, kmip.Errorf(kmip.ResultReasonKeyValueNotPresent, "the object is kept wrapped: it cannot be split")
 	}
 	if b.KeyValue.Components != nil {
-		converted, err := Convert(v, want)
+		converted, err := Convert(v, Form{Format: want})
 		if err != nil {
 			return nil, err
 		}

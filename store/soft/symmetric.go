@@ -125,12 +125,12 @@ func Generate(a kmip.Attributes) (*kmip.Value, error) {
 	if l.parity {
 		oddParity(key)
 	}
-	return &kmip.Value{SymmetricKey: &kmip.PlainKey{KeyBlock: kmip.KeyBlock{
+	return inFormat(&kmip.Value{SymmetricKey: &kmip.PlainKey{KeyBlock: kmip.KeyBlock{
 		KeyFormatType:          kmip.KeyFormatTypeRaw,
 		KeyValue:               &kmip.KeyValue{Material: key},
 		CryptographicAlgorithm: algorithm,
 		CryptographicLength:    length,
-	}}}, nil
+	}}}, a)
 }
 
 // generateSecret makes a seed of random bytes.

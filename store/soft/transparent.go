@@ -8,8 +8,8 @@ import (
 	"strongroom/kmip"
 )
 
-// rsaFromComponents makes a private key of the components of KMIP 2.1 §3.7: the modulus, and the two primes or the private
-// exponent. The public exponent may be missing where the private one and the primes are there.
+// rsaFromComponents makes a private key of the components of KMIP 2.1 §3.7: the modulus, and the two primes, the private
+// exponent, or the two prime exponents. The public exponent may be missing where the private one and the primes are there.
 func rsaFromComponents(c *kmip.KeyComponents) (*rsa.PrivateKey, error) {
 	n, e, d, p, q := c.Modulus, c.PublicExponent, c.PrivateExponent, c.P, c.Q
 	for _, x := range []*big.Int{n, e, d, p, q} {
@@ -21,10 +21,15 @@ func rsaFromComponents(c *kmip.KeyComponents) (*rsa.PrivateKey, error) {
 		return nil, invalid("the RSA private key has no Modulus")
 	}
 	if p == nil || q == nil {
-		if d == nil || e == nil {
-			return nil, invalid("the RSA private key needs P and Q, or the Private and the Public Exponent")
+		switch {
+		case e == nil || d == nil && (c.PrimeExponentP == nil || c.PrimeExponentQ == nil):
+			return nil, invalid("the RSA private key needs P and Q, or the Public Exponent with the Private Exponent or both Prime Exponents")
+		case d != nil:
+			p, q = factor(n, e, d)
+		default:
+			p, q = factorPrime(n, e, c.PrimeExponentP)
 		}
-		if p, q = factor(n, e, d); p == nil {
+		if p == nil {
 			return nil, invalid("the exponents of the RSA private key do not fit its Modulus")
 		}
 	}
@@ -92,6 +97,31 @@ func factor(n, e, d *big.Int) (p, q *big.Int) {
 	return p, q
 }
 
+// factorPrime finds the primes of n from the exponent of one of them: dP·e − 1 is a multiple k of p − 1, with k below e. Only a
+// small e is tried; it answers nil if there is none.
+func factorPrime(n, e, dP *big.Int) (p, q *big.Int) {
+	if dP.Sign() <= 0 || dP.BitLen() > mostRSA || e.BitLen() > 17 || n.Cmp(one) <= 0 {
+		return nil, nil
+	}
+	multiple := new(big.Int).Mul(dP, e)
+	multiple.Sub(multiple, one)
+	p, q = new(big.Int), new(big.Int)
+	k, rest := new(big.Int), new(big.Int)
+	for i := int64(1); i < e.Int64(); i++ {
+		k.SetInt64(i)
+		if p.QuoRem(multiple, k, rest); rest.Sign() != 0 {
+			continue
+		}
+		if p.Add(p, one); p.Cmp(one) <= 0 || p.Cmp(n) >= 0 {
+			continue
+		}
+		if q.QuoRem(n, p, rest); rest.Sign() == 0 {
+			return p, q
+		}
+	}
+	return nil, nil
+}
+
 // rsaPublicFrom makes a public key of its numbers.
 func rsaPublicFrom(n, e *big.Int) (*rsa.PublicKey, error) {
 	switch {
@@ -123,7 +153,7 @@ func rsaPublicComponents(k *rsa.PublicKey) *kmip.KeyComponents {
 }
 
 // ecFromComponents makes a private key of its curve and scalar, KMIP 2.1 §3.11.
-func ecFromComponents(c *kmip.KeyComponents) (*ecdsa.PrivateKey, error) {
+func ecFromComponents(c *kmip.KeyComponents) (any, error) {
 	curve, err := curveNamed(c.RecommendedCurve)
 	if err != nil {
 		return nil, err
@@ -132,7 +162,7 @@ func ecFromComponents(c *kmip.KeyComponents) (*ecdsa.PrivateKey, error) {
 }
 
 // ecPublicFromComponents makes a public key of its curve and point, KMIP 2.1 §3.12.
-func ecPublicFromComponents(c *kmip.KeyComponents) (*ecdsa.PublicKey, error) {
+func ecPublicFromComponents(c *kmip.KeyComponents) (any, error) {
 	curve, err := curveNamed(c.RecommendedCurve)
 	if err != nil {
 		return nil, err

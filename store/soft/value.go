@@ -1,11 +1,13 @@
 package soft
 
 import (
+	"bytes"
 	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 
 	"strongroom/kmip"
@@ -14,13 +16,15 @@ import (
 // contents is what a value was parsed into.
 type contents struct {
 	object kmip.ObjectType
-	block  *kmip.KeyBlock    // nil for objects without
-	key    any               // of a private or public key or a certificate; nil if it is not understood
-	cert   *x509.Certificate // of a certificate in X.509
+	block  *kmip.KeyBlock           // nil for objects without
+	key    any                      // of a private or public key or a certificate; nil if it is not understood
+	cert   *x509.Certificate        // of a certificate in X.509
+	csr    *x509.CertificateRequest // of a certificate request in PKCS #10
 
 	algorithm kmip.CryptographicAlgorithm // as stated, else as found; 0 if neither
 	length    int32                       // bits, likewise
 	curve     kmip.RecommendedCurve       // 0 without one
+	qlength   int32                       // bits of the Q of a DSA or DH key, 0 without one
 }
 
 // parse reads a value as far as this package understands it, and checks what it says of itself. The attributes may say what
@@ -37,7 +41,7 @@ func parse(v *kmip.Value, a kmip.Attributes) (*contents, error) {
 	case kmip.ObjectTypeCertificate:
 		return c, c.parseCertificate(v.Certificate)
 	case kmip.ObjectTypeCertificateRequest:
-		return c, some("certificate request", v.CertificateRequest.CertificateRequestValue)
+		return c, c.parseRequest(v.CertificateRequest)
 	case kmip.ObjectTypeOpaqueObject:
 		return c, nil // zero bytes are an opaque object too
 	case kmip.ObjectTypeTemplate:
@@ -60,7 +64,7 @@ func (c *contents) parseBlock() error {
 		return err
 	}
 	if b.KeyValue == nil {
-		return kmip.Errorf(kmip.ResultReasonKeyValueNotPresent, "the Key Block has no Key Value")
+		return c.absent()
 	}
 	if c.length < 0 {
 		return invalid("the Cryptographic Length %d is negative", c.length)
@@ -96,6 +100,21 @@ func (c *contents) states(algorithm kmip.CryptographicAlgorithm, length int32) e
 	c.algorithm, c.length = either(algorithm, c.algorithm), either(length, c.length)
 	return nil
 }
+
+// absent takes an object whose material is elsewhere (KMIP 2.1 §4.28): its Key Block has to say what it is.
+func (c *contents) absent() error {
+	key := c.object == kmip.ObjectTypeSymmetricKey || c.object == kmip.ObjectTypePrivateKey || c.object == kmip.ObjectTypePublicKey
+	switch {
+	case c.block.KeyWrappingData != nil:
+		return invalid("the Key Block has Key Wrapping Data, and no Key Value that is wrapped")
+	case key && (c.algorithm == 0 || c.length <= 0):
+		return invalid("a key without its Key Value needs a Cryptographic Algorithm and a Cryptographic Length")
+	}
+	return nil
+}
+
+// errNoKeyValue answers whatever needs material that is elsewhere.
+var errNoKeyValue = kmip.Errorf(kmip.ResultReasonKeyValueNotPresent, "the Key Value of the object is not here")
 
 func firstOf(a, b []byte) []byte {
 	if a == nil {
@@ -149,7 +168,7 @@ func (c *contents) parseSymmetric() error {
 func (c *contents) parseKey(what string, formats map[kmip.KeyFormatType]format) error {
 	b := c.block
 	f, ok := formats[b.KeyFormatType]
-	if !computes[c.algorithm] || unstructured[b.KeyFormatType] {
+	if !parsedKeys[c.algorithm] || unstructured[b.KeyFormatType] {
 		return c.keep(what)
 	}
 	if !ok {
@@ -158,6 +177,9 @@ func (c *contents) parseKey(what string, formats map[kmip.KeyFormatType]format) 
 	key, err := f.read(b.KeyValue)
 	if e := (*kmip.Error)(nil); errors.As(err, &e) {
 		return err
+	}
+	if errors.Is(err, errUnknownKey) {
+		return c.keep(what)
 	}
 	if err != nil {
 		return invalid("the Key Material is no %s in the Key Format Type %v", what, b.KeyFormatType) // the cause may quote it
@@ -210,6 +232,13 @@ func (c *contents) found(key any) error {
 		algorithm, bits = kmip.CryptographicAlgorithmEd25519, 256
 	case *ecdh.PublicKey:
 		algorithm, bits, c.curve = kmip.CryptographicAlgorithmECDH, 256, kmip.RecommendedCurveCURVE25519
+	case *keptEC:
+		algorithm, bits, c.curve = algorithmECDSA, k.curve.bits, k.curve.name
+	case *groupKey:
+		algorithm, bits = k.algorithm, int32(k.p.BitLen())
+		if k.q != nil {
+			c.qlength = int32(k.q.BitLen())
+		}
 	default:
 		return invalid("the key is of no supported algorithm")
 	}
@@ -223,13 +252,16 @@ func (c *contents) found(key any) error {
 	return nil
 }
 
-// computes holds the algorithms whose private and public keys are parsed; 0 is for those that do not say.
-var computes = map[kmip.CryptographicAlgorithm]bool{
+// parsedKeys holds the algorithms whose private and public keys are parsed; 0 is for those that do not say.
+var parsedKeys = map[kmip.CryptographicAlgorithm]bool{
 	0:                                  true,
 	kmip.CryptographicAlgorithmRSA:     true,
+	kmip.CryptographicAlgorithmDSA:     true,
+	kmip.CryptographicAlgorithmDH:      true,
 	kmip.CryptographicAlgorithmEC:      true,
 	kmip.CryptographicAlgorithmECDSA:   true,
 	kmip.CryptographicAlgorithmECDH:    true,
+	kmip.CryptographicAlgorithmECMQV:   true,
 	kmip.CryptographicAlgorithmEd25519: true,
 }
 
@@ -243,9 +275,54 @@ func (c *contents) parseCertificate(v *kmip.Certificate) error {
 		return invalid("the certificate is no X.509 certificate in DER: %v", err)
 	}
 	c.cert = cert
-	switch cert.PublicKey.(type) {
+	return c.certified(cert.PublicKey, cert.RawSubjectPublicKeyInfo)
+}
+
+// certified notes the public key in a certificate or a request for one.
+func (c *contents) certified(key any, spki []byte) error {
+	switch key.(type) {
 	case *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey, *ecdh.PublicKey:
-		return c.found(cert.PublicKey)
+		return c.found(key)
+	}
+	if key, err := parseSPKI(spki); err == nil {
+		return c.found(key)
 	}
 	return nil // of an algorithm that is not known here
 }
+
+// parseRequest reads a certificate request in PKCS #10, bare or in PEM; others are kept as they are.
+func (c *contents) parseRequest(v *kmip.CertificateRequest) error {
+	if err := some("certificate request", v.CertificateRequestValue); err != nil {
+		return err
+	}
+	csr, err := ParseCertificateRequest(v)
+	if csr == nil || err != nil {
+		return err
+	}
+	c.csr = csr
+	return c.certified(csr.PublicKey, csr.RawSubjectPublicKeyInfo)
+}
+
+// ParseCertificateRequest reads a request of the type PKCS #10 or PEM; of another type it is nil. The signature is not verified.
+func ParseCertificateRequest(v *kmip.CertificateRequest) (*x509.CertificateRequest, error) {
+	der := v.CertificateRequestValue
+	switch v.CertificateRequestType {
+	case kmip.CertificateRequestTypePKCS10:
+	case kmip.CertificateRequestTypePEM:
+		block, rest := pem.Decode(der)
+		if block == nil || block.Type != "CERTIFICATE REQUEST" && block.Type != "NEW CERTIFICATE REQUEST" || len(bytes.TrimSpace(rest)) > 0 {
+			return nil, errRequest
+		}
+		der = block.Bytes
+	default:
+		return nil, nil
+	}
+	csr, err := x509.ParseCertificateRequest(der)
+	if err != nil {
+		return nil, errRequest
+	}
+	return csr, nil
+}
+
+// errRequest refuses what is not of the Certificate Request Type that it says.
+var errRequest = kmip.Errorf(kmip.ResultReasonInvalidCSR, "the certificate request is not of its Certificate Request Type")

@@ -236,7 +236,7 @@ func TestCheckTakes(t *testing.T) {
 		"password":     {SecretData: &kmip.SecretData{SecretDataType: kmip.SecretDataTypePassword, KeyBlock: kmip.KeyBlock{KeyFormatType: kmip.KeyFormatTypeOpaque, KeyValue: &kmip.KeyValue{Material: []byte("p")}}}},
 		"opaque":       {OpaqueObject: &kmip.OpaqueObject{OpaqueDataValue: []byte("x")}},
 		"DSA": {PrivateKey: &kmip.PlainKey{KeyBlock: kmip.KeyBlock{KeyFormatType: kmip.KeyFormatTypeTransparentDSAPrivateKey,
-			KeyValue: &kmip.KeyValue{Components: &kmip.KeyComponents{X: big.NewInt(1)}}, CryptographicAlgorithm: kmip.CryptographicAlgorithmDSA, CryptographicLength: 1024}}},
+			KeyValue: &kmip.KeyValue{Components: &kmip.KeyComponents{P: new(big.Int).SetBit(one, 1023, 1), Q: big.NewInt(11), G: big.NewInt(2), X: big.NewInt(1)}}, CryptographicAlgorithm: kmip.CryptographicAlgorithmDSA, CryptographicLength: 1024}}},
 		"Ed448": {PrivateKey: &kmip.PlainKey{KeyBlock: kmip.KeyBlock{KeyFormatType: kmip.KeyFormatTypePKCS8,
 			KeyValue: &kmip.KeyValue{Material: []byte("kept as it is")}, CryptographicAlgorithm: kmip.CryptographicAlgorithmEd448, CryptographicLength: 448}}},
 		"wrapped": {SymmetricKey: &kmip.PlainKey{KeyBlock: kmip.KeyBlock{KeyFormatType: kmip.KeyFormatTypeRaw, KeyValue: &kmip.KeyValue{Wrapped: []byte{1}},

@@ -44,7 +44,7 @@ func TestStandardObjects(t *testing.T) {
 			require.NoError(t, err, file)
 			k.Close()
 			for want := kmip.KeyFormatTypeRaw; want <= kmip.KeyFormatTypePKCS10; want++ {
-				if got, err := Convert(v, want); err == nil {
+				if got, err := Convert(v, Form{Format: want}); err == nil {
 					require.NoError(t, Check(object, got), file)
 				}
 			}

@@ -22,7 +22,7 @@ func TestWrapValue(t *testing.T) {
 	aes := openKey(t, kmip.CryptographicAlgorithmAES, aes256)
 	rsa := newPair(t, describe(kmip.CryptographicAlgorithmRSA, 2048))
 	ec := newPair(t, describe(kmip.CryptographicAlgorithmEC, 256))
-	transparent, err := Convert(ec.privateValue, kmip.KeyFormatTypeTransparentECPrivateKey)
+	transparent, err := Convert(ec.privateValue, Form{Format: kmip.KeyFormatTypeTransparentECPrivateKey})
 	require.NoError(t, err)
 	symmetric := symmetricValue(kmip.CryptographicAlgorithmAES, unhex(t, aes128))
 	secret := &kmip.Value{SecretData: &kmip.SecretData{SecretDataType: kmip.SecretDataTypePassword,
@@ -147,7 +147,7 @@ func TestWrapValueRefuses(t *testing.T) {
 	kek := openKey(t, kmip.CryptographicAlgorithmAES, aes128)
 	key := symmetricValue(kmip.CryptographicAlgorithmAES, unhex(t, aes256))
 	ec := newPair(t, describe(kmip.CryptographicAlgorithmEC, 256))
-	transparent, err := Convert(ec.privateValue, kmip.KeyFormatTypeTransparentECPrivateKey)
+	transparent, err := Convert(ec.privateValue, Form{Format: kmip.KeyFormatTypeTransparentECPrivateKey})
 	require.NoError(t, err)
 	wrapped, err := WrapValue(context.Background(), kek, specification(nil, 0), key)
 	require.NoError(t, err)
