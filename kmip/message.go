@@ -52,8 +52,8 @@ type RequestHeader struct {
 	BatchCount                   int32                        `ttlv:"BatchCount"`
 }
 
-// Authentication carries the credentials of a request. They are accepted and not used: the verified client certificate
-// is the identity.
+// Authentication carries the credentials of a request, each a Credential. They stay encoded until somebody needs them: the
+// verified client certificate is the identity.
 type Authentication struct {
 	Credential []ttlv.Raw `ttlv:"Credential"`
 }

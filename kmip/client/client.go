@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"strongroom/kmip"
 	"strongroom/kmip/ttlv"
 )
 
@@ -26,6 +27,8 @@ const (
 
 // Config says where the server is and who asks.
 type Config struct {
+	Credentials []kmip.Credential // of each request, beside the certificate; mostly none
+
 	Address     string        // host:port, or a host for port 5696
 	TLS         *tls.Config   // RootCAs and Certificates; ServerName where it is not the host of Address
 	Version     ttlv.Version  // of requests; 0 is 2.1

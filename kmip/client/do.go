@@ -84,6 +84,9 @@ func (c *Client) encode(items []*Item) ([]byte, error) {
 		MaximumResponseSize: &size,
 		BatchCount:          int32(len(items)),
 	}}
+	if err := c.authenticate(&m.RequestHeader); err != nil {
+		return nil, err
+	}
 	if len(items) > 1 {
 		inOrder := true
 		m.RequestHeader.BatchOrderOption = &inOrder
@@ -106,6 +109,21 @@ func (c *Client) encode(items []*Item) ([]byte, error) {
 		m.BatchItem = append(m.BatchItem, b)
 	}
 	return ttlv.Append(nil, c.config.Version, ttlv.TagRequestMessage, &m)
+}
+
+// authenticate adds the credentials.
+func (c *Client) authenticate(h *kmip.RequestHeader) error {
+	for i := range c.config.Credentials {
+		raw, err := ttlv.Append(nil, c.config.Version, ttlv.TagCredential, &c.config.Credentials[i])
+		if err != nil {
+			return fmt.Errorf("encoding a credential: %w", err)
+		}
+		if h.Authentication == nil {
+			h.Authentication = new(kmip.Authentication)
+		}
+		h.Authentication.Credential = append(h.Authentication.Credential, raw)
+	}
+	return nil
 }
 
 // batchItemID is the Unique Batch Item ID of item i.

@@ -99,7 +99,7 @@ func (r *Request) owned() (*kmip.ListAccessResponse, error) {
 		}
 	}
 	response := new(kmip.ListAccessResponse)
-	for _, uid := range uids {
+	for _, uid := range covered(r, uids, func(uid string) string { return uid }) {
 		response.AccessEntry = append(response.AccessEntry, kmip.AccessEntry{UniqueIdentifier: kmip.UniqueIdentifier(uid)})
 	}
 	return response, nil
@@ -111,7 +111,7 @@ func (r *Request) obtained() (*kmip.ListAccessResponse, error) {
 		return nil, err
 	}
 	response := new(kmip.ListAccessResponse)
-	for _, g := range granted {
+	for _, g := range covered(r, granted, func(g kmip.Granted) string { return g.UniqueIdentifier }) {
 		response.AccessEntry = append(response.AccessEntry, kmip.AccessEntry{
 			UniqueIdentifier: kmip.UniqueIdentifier(g.UniqueIdentifier), Operations: g.Operations,
 		})
@@ -134,6 +134,9 @@ func (r *Request) canI(k *call, q *kmip.CanIRequest) (*kmip.CanIResponse, error)
 	switch q.Operation {
 	case kmip.OperationCreate, kmip.OperationCreateKeyPair, kmip.OperationRegister, kmip.OperationImport:
 		_, err = r.creates(name)
+		if err == nil && !r.ticket.allows(q.Operation, name, nil) {
+			return &kmip.CanIResponse{}, nil
+		}
 	default:
 		_, err = r.permitted(name, q.Operation)
 	}

@@ -17,6 +17,7 @@ type Event struct {
 	Time             time.Time
 	Request          uint64 // number of the message; the items of a batch share it
 	Identity         string
+	For              string // the identity that the other one acted for, with a ticket of it; else empty
 	Fingerprint      string // SHA-256 of the client's certificate, in hexadecimal
 	Operation        kmip.Operation
 	UniqueIdentifier string // may be empty
@@ -30,6 +31,7 @@ type Event struct {
 type auditPen struct {
 	time                  time.Time
 	identity, fingerprint string
+	acting                string // for whom
 	begin, who            []byte
 }
 
@@ -39,9 +41,12 @@ func (p *auditPen) append(b []byte, e *Event) []byte {
 		p.time = e.Time
 		p.begin = append(appendTime(append(p.begin[:0], `{"time":"`...), e.Time), `","request":`...)
 	}
-	if p.who == nil || p.identity != e.Identity || p.fingerprint != e.Fingerprint {
-		p.identity, p.fingerprint = e.Identity, e.Fingerprint
+	if p.who == nil || p.identity != e.Identity || p.fingerprint != e.Fingerprint || p.acting != e.For {
+		p.identity, p.fingerprint, p.acting = e.Identity, e.Fingerprint, e.For
 		p.who = appendJSON(append(p.who[:0], `,"identity":`...), e.Identity)
+		if e.For != "" {
+			p.who = appendJSON(append(p.who, `,"for":`...), e.For)
+		}
 		p.who = appendJSON(append(p.who, `,"fingerprint":`...), e.Fingerprint)
 		p.who = append(p.who, `,"operation":"`...)
 	}

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -13,7 +15,10 @@ import (
 func answerer(b testing.TB) *conn {
 	g := newRig(b, Limits{})
 	must[kmip.CreateResponse](b, g.client("alice", ttlv.V2_1), kmip.OperationCreate, aes("k"))
-	c := &conn{server: g.server, identity: "alice", fingerprint: "f", ctx: b.Context(), audit: g.server.Audit.Stream(), payloads: make([]any, len(operations))}
+	certificate, err := x509.ParseCertificate(g.issue("alice").Certificate[0])
+	require.NoError(b, err)
+	state := &tls.ConnectionState{PeerCertificates: []*x509.Certificate{certificate}, VerifiedChains: [][]*x509.Certificate{{certificate, g.ca}}}
+	c := &conn{server: g.server, identity: "alice", fingerprint: "f", state: state, ctx: b.Context(), audit: g.server.Audit.Stream(), payloads: make([]any, len(operations))}
 	b.Cleanup(c.audit.Close)
 	return c
 }

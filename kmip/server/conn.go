@@ -14,6 +14,7 @@ import (
 
 	"strongroom/kmip"
 	"strongroom/kmip/ttlv"
+	"strongroom/password"
 )
 
 // Sizes of a connection's buffers. They grow for a message that needs it, as its bytes arrive, and shrink again after.
@@ -30,7 +31,9 @@ type conn struct {
 	tls         *tls.Conn
 	identity    string
 	fingerprint string
-	generation  uint64        // of the gate, when the identity was last checked
+	generation  uint64 // of the gate, when the identity was last checked
+	proven      password.Proven
+	state       *tls.ConnectionState
 	strange     *list.Element // in the server's list, until admitted
 	admitted    bool
 	draining    atomic.Bool
@@ -126,7 +129,7 @@ func (c *conn) identify() error {
 	if c.identity != "" && c.identity != identity {
 		return errors.New("the identity of the connection changed")
 	}
-	c.identity, c.fingerprint = identity, fingerprint(&cs)
+	c.identity, c.fingerprint, c.state = identity, fingerprint(&cs), &cs
 	return nil
 }
 

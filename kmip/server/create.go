@@ -169,6 +169,9 @@ func (r *Request) prepare(k *call, t kmip.ObjectType, given kmip.Attributes) (*k
 		return nil, nil, err
 	}
 	k.uid = uid
+	if err := r.mayMake(uid, given); err != nil {
+		return nil, nil, err
+	}
 	backend, err := r.creates(uid)
 	if err != nil {
 		return nil, nil, err

@@ -23,7 +23,7 @@ func base(t *testing.T, c *client.Client, uid string, v kmip.Value, with kmip.At
 	must[kmip.RegisterResponse](t, c, kmip.OperationRegister, &kmip.RegisterRequest{ObjectType: v.ObjectType(), Attributes: append(a, with...), Value: v})
 }
 
-func password(s string) kmip.Value {
+func secretPassword(s string) kmip.Value {
 	return kmip.Value{SecretData: &kmip.SecretData{SecretDataType: kmip.SecretDataTypePassword,
 		KeyBlock: kmip.KeyBlock{KeyFormatType: kmip.KeyFormatTypeOpaque, KeyValue: &kmip.KeyValue{Material: []byte(s)}}}}
 }
@@ -46,9 +46,9 @@ func TestDeriveKey(t *testing.T) {
 		t.Run(v.String(), func(t *testing.T) {
 			g := newRig(t, Limits{})
 			c := g.client("alice", v)
-			base(t, c, "password", password("password"), nil)
+			base(t, c, "password", secretPassword("password"), nil)
 			base(t, c, "key", hmacKey([]byte("0123456789abcdef")), nil)
-			base(t, c, "label", password("a label"), nil)
+			base(t, c, "label", secretPassword("a label"), nil)
 
 			// RFC 6070 §2, the third.
 			count := int32(4096)
@@ -93,7 +93,7 @@ func TestDeriveKeyRefused(t *testing.T) {
 	g := newRig(t, Limits{})
 	alice, bob := g.client("alice", ttlv.V2_1), g.client("bob", ttlv.V2_1)
 	base(t, alice, "key", hmacKey([]byte("0123456789abcdef")), kmip.Attributes{}.With(ttlv.TagSensitive, true))
-	base(t, alice, "label", password("a label"), nil)
+	base(t, alice, "label", secretPassword("a label"), nil)
 	must[kmip.CreateResponse](t, alice, kmip.OperationCreate, aes("no derivation"))
 	request := func(uids ...kmip.UniqueIdentifier) *kmip.DeriveKeyRequest {
 		q := &kmip.DeriveKeyRequest{ObjectType: kmip.ObjectTypeSymmetricKey, UniqueIdentifier: uids, DerivationMethod: kmip.DerivationMethodHMAC, Attributes: aesOf(128)}
@@ -150,7 +150,7 @@ func TestDeriveKeyLinks(t *testing.T) {
 		links = links.Plus(ttlv.TagLink, kmip.Link{LinkType: kmip.LinkTypeChildLink, LinkedObjectIdentifier: kmip.UniqueIdentifier(strings.Repeat("x", 1+i%7) + string(rune('a'+i%26)) + string(rune('A'+i/26%26)) + string(rune('a'+i/676)))})
 	}
 	base(t, c, "first", hmacKey([]byte("0123456789abcdef")), nil)
-	base(t, c, "full", password("a label"), links)
+	base(t, c, "full", secretPassword("a label"), links)
 	q := &kmip.DeriveKeyRequest{ObjectType: kmip.ObjectTypeSymmetricKey, UniqueIdentifier: []kmip.UniqueIdentifier{"first", "full"}, DerivationMethod: kmip.DerivationMethodHMAC,
 		Attributes: aesOf(128).With(ttlv.TagUniqueIdentifier, "made")}
 	require.Equal(t, kmip.ResultReasonServerLimitExceeded, reason(t, c, kmip.OperationDeriveKey, q))

@@ -26,6 +26,7 @@ func (r *Request) locate(_ *call, q *kmip.LocateRequest) (*kmip.LocateResponse, 
 	if err != nil {
 		return nil, err
 	}
+	found = covered(r, found, func(x kmip.Located) string { return x.UniqueIdentifier })
 	total := int32(len(found))
 	response := &kmip.LocateResponse{LocatedItems: &total}
 	found = found[min(offset, len(found)):]

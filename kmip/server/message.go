@@ -18,6 +18,11 @@ import (
 type Request struct {
 	*conn
 	ctx         context.Context
+	identity    string // as whom it is answered: the connection's, or the one whose ticket it has
+	refusal     error  // of every operation, when the credentials are wrong
+	ticket      *ticket
+	charge      charge // what the operation at hand took of the ticket
+	hashed      []byte // the Server Hashed Password of the answer
 	number      uint64
 	now         time.Time
 	began       time.Time // when the operation at hand began: now, or when the one before it ended
@@ -38,13 +43,14 @@ func (c *conn) answer(msg []byte) {
 	r := &c.request
 	made, statuses := r.made[:0], r.statuses[:0]
 	now := time.Now()
-	*r = Request{conn: c, ctx: c.ctx, made: made, statuses: statuses, number: c.server.requests.Add(1), now: now, began: now, version: ttlv.V1_0}
+	*r = Request{conn: c, ctx: c.ctx, identity: c.identity, made: made, statuses: statuses, number: c.server.requests.Add(1), now: now, began: now, version: ttlv.V1_0}
 	start := len(c.encoder.Bytes())
 	if err := r.decode(msg); err != nil {
 		c.encoder.Reset(c.encoder.Bytes()[:start], r.version)
 		c.refuse(r.version, err)
 		return
 	}
+	r.refusal = r.authenticate()
 	r.batch()
 }
 
@@ -52,7 +58,7 @@ func (c *conn) answer(msg []byte) {
 func (c *conn) refuse(v ttlv.Version, err error) {
 	c.encoder.Reset(c.encoder.Bytes(), v)
 	message := c.encoder.Begin(ttlv.TagResponseMessage)
-	c.begin(v, time.Now(), "", 1)
+	c.begin(v, time.Now(), nil, "", 1)
 	c.fail(v, &kmip.RequestBatchItem{}, err, 0)
 	c.encoder.End(message)
 }
@@ -182,7 +188,7 @@ func (r *Request) batch() {
 	r.encoder.Reset(r.encoder.Bytes(), r.version)
 	start := len(r.encoder.Bytes())
 	message := r.encoder.Begin(ttlv.TagResponseMessage)
-	count := r.begin(r.version, r.now, r.header.ClientCorrelationValue, len(r.items))
+	count := r.begin(r.version, r.now, r.hashed, r.header.ClientCorrelationValue, len(r.items))
 	first := len(r.encoder.Bytes())
 	for i := range r.items {
 		item := &r.items[i]
@@ -219,7 +225,7 @@ func (r *Request) tooLarge(start int) bool {
 }
 
 // begin writes the response header (KMIP 2.1 §8.5) and tells where its Batch Count's value stands.
-func (c *conn) begin(v ttlv.Version, now time.Time, correlation string, count int) int {
+func (c *conn) begin(v ttlv.Version, now time.Time, hashed []byte, correlation string, count int) int {
 	e := &c.encoder
 	header := e.Begin(ttlv.TagResponseHeader)
 	version := e.Begin(ttlv.TagProtocolVersion)
@@ -227,6 +233,9 @@ func (c *conn) begin(v ttlv.Version, now time.Time, correlation string, count in
 	e.Int(ttlv.TagProtocolVersionMinor, int32(v.Minor()))
 	e.End(version)
 	e.Time(ttlv.TagTimeStamp, now)
+	if hashed != nil {
+		e.ByteString(ttlv.TagServerHashedPassword, hashed)
+	}
 	if correlation != "" && v >= ttlv.V1_4 {
 		e.Text(ttlv.TagClientCorrelationValue, correlation)
 	}
@@ -247,12 +256,18 @@ func (r *Request) perform(item *kmip.RequestBatchItem) error {
 	*k = call{operation: item.Operation}
 	op := r.server.lookup(item.Operation)
 	var response any
-	err := r.acceptable(op, item)
+	err := r.refusal
+	if err == nil {
+		err = r.acceptable(op, item)
+	}
 	if err == nil {
 		response, err = r.call(op, item, k)
 	}
 	if err == nil {
 		err = r.succeed(op, item, response)
+	}
+	if err != nil {
+		r.charge.refund()
 	}
 	if len(r.items) > 1 {
 		r.made = append(r.made, cmp.Or(k.made, k.uid))
@@ -261,7 +276,8 @@ func (r *Request) perform(item *kmip.RequestBatchItem) error {
 	return err
 }
 
-// acceptable refuses an operation that is not there, and an extension that must be understood.
+// acceptable refuses an operation that is not there, or that the caller's ticket is not good for, and an extension that must be
+// understood.
 func (r *Request) acceptable(op *operation, item *kmip.RequestBatchItem) error {
 	if op == nil {
 		return unsupportedOperation(item.Operation)
@@ -269,7 +285,10 @@ func (r *Request) acceptable(op *operation, item *kmip.RequestBatchItem) error {
 	if e := item.MessageExtension; e != nil && e.CriticalityIndicator {
 		return kmip.Errorf(kmip.ResultReasonFeatureNotSupported, "the message extension of %q is not supported", e.VendorIdentification)
 	}
-	return nil
+	if r.ticket == nil {
+		return nil
+	}
+	return r.admitTicket(op)
 }
 
 func unsupportedOperation(op kmip.Operation) error {

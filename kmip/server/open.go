@@ -109,7 +109,10 @@ func (r *Request) admit(uid string, n need) (*kmip.Object, error) {
 	if n.usage != 0 && o.Attributes.UsageMask()&n.usage == 0 {
 		return nil, kmip.Errorf(kmip.ResultReasonIncompatibleCryptographicUsageMask, "the Cryptographic Usage Mask of %q has no %v", uid, n.usage)
 	}
-	return o, n.window.open(o, r.now)
+	if err := n.window.open(o, r.now); err != nil || r.ticket == nil {
+		return o, err
+	}
+	return o, r.charge.right(n.right, uid, o.Attributes)
 }
 
 // permitted looks an object up and asks whether the caller has the right to it. Who has not hears the same as for an
@@ -123,7 +126,7 @@ func (r *Request) permitted(uid string, right kmip.Operation) (*kmip.Object, err
 	if err != nil {
 		return nil, r.conceal(uid, err)
 	}
-	if !r.server.Authority.Load().Allow(r.identity, right, o) {
+	if !r.server.Authority.Load().Allow(r.identity, right, o) || !r.ticket.allows(right, uid, o.Attributes) {
 		return nil, kmip.NotFound(uid)
 	}
 	return o, nil
@@ -193,7 +196,7 @@ func (r *Request) resolve(uid kmip.UniqueIdentifier) (string, error) {
 func (r *Request) record(k *call, began time.Time, err error) (end time.Time) {
 	end = time.Now()
 	e := Event{
-		Time: r.now, Request: r.number, Identity: r.identity, Fingerprint: r.fingerprint,
+		Time: r.now, Request: r.number, Identity: r.conn.identity, For: r.delegator(), Fingerprint: r.fingerprint,
 		Operation: k.operation, UniqueIdentifier: k.uid, Result: kmip.ResultStatusSuccess, Duration: end.Sub(began),
 	}
 	if err != nil {

@@ -5,9 +5,10 @@ import "strongroom/kmip"
 // An operation is one row of the table: the payloads of package kmip, what the object must be like, and the handler.
 type operation struct {
 	kmip.Payload
-	index int
-	keeps bool // the handler keeps parts of the request, so they must not be those of the connection's buffer
-	run   func(*Request, *call, any) (any, error)
+	index    int
+	targeted bool // it is on an object, that exists or is made: what a ticket says of objects is looked at there
+	keeps    bool // the handler keeps parts of the request, so they must not be those of the connection's buffer
+	run      func(*Request, *call, any) (any, error)
 }
 
 // operations is the table. An operation on an existing object says in its need which states and usage the door asks for.
@@ -17,14 +18,17 @@ var operations = []operation{
 	quick(free(kmip.OperationPing, (*Request).ping)),
 	quick(free(kmip.OperationInterop, (*Request).interop)),
 	quick(free(kmip.OperationLog, (*Request).log)),
+	quick(free(kmip.OperationLogin, (*Request).login)),
+	free(kmip.OperationDelegatedLogin, (*Request).delegatedLogin),
+	quick(free(kmip.OperationLogout, (*Request).logout)),
 
-	free(kmip.OperationCreate, (*Request).create),
-	free(kmip.OperationCreateKeyPair, (*Request).createKeyPair),
-	free(kmip.OperationRegister, (*Request).register),
-	free(kmip.OperationImport, (*Request).importObject),
-	free(kmip.OperationDeriveKey, (*Request).deriveKey),
-	free(kmip.OperationCreateSplitKey, (*Request).createSplitKey),
-	free(kmip.OperationJoinSplitKey, (*Request).joinSplitKey),
+	making(free(kmip.OperationCreate, (*Request).create)),
+	making(free(kmip.OperationCreateKeyPair, (*Request).createKeyPair)),
+	making(free(kmip.OperationRegister, (*Request).register)),
+	making(free(kmip.OperationImport, (*Request).importObject)),
+	making(free(kmip.OperationDeriveKey, (*Request).deriveKey)),
+	making(free(kmip.OperationCreateSplitKey, (*Request).createSplitKey)),
+	making(free(kmip.OperationJoinSplitKey, (*Request).joinSplitKey)),
 	free(kmip.OperationLocate, (*Request).locate),
 
 	quick(object(kmip.OperationGet, need{states: existing}, (*Request).get)),
@@ -76,7 +80,7 @@ type call struct {
 
 // object is an operation on an existing object, which the dispatcher opens through the door.
 func object[Q, R any](op kmip.Operation, n need, handle func(*Request, *kmip.Object, *Q) (*R, error)) operation {
-	return operation{Payload: payloadOf(op), keeps: true, run: func(r *Request, k *call, q any) (any, error) {
+	return operation{Payload: payloadOf(op), targeted: true, keeps: true, run: func(r *Request, k *call, q any) (any, error) {
 		o, err := r.openFor(k, q.(kmip.Targeted).Target(), n)
 		if err != nil {
 			return nil, err
@@ -90,6 +94,12 @@ func free[Q, R any](op kmip.Operation, handle func(*Request, *call, *Q) (*R, err
 	return operation{Payload: payloadOf(op), keeps: true, run: func(r *Request, k *call, q any) (any, error) {
 		return answer(handle(r, k, q.(*Q)))
 	}}
+}
+
+// making marks an operation that makes objects.
+func making(op operation) operation {
+	op.targeted = true
+	return op
 }
 
 // quick marks an operation whose handler keeps nothing of its request: no copy is made of it, and its payload is reused.

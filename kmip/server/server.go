@@ -16,6 +16,7 @@ import (
 	"strongroom/authz"
 	"strongroom/kmip"
 	"strongroom/kmip/ttlv"
+	"strongroom/password"
 )
 
 // Limits bound what a client can make the server do. Zero means the default.
@@ -63,6 +64,7 @@ type Config struct {
 	Access    kmip.Access                  // lists of grants
 	Authority *atomic.Pointer[authz.Table] // replaced when the configuration is read again
 	Gate      *Gate                        // TLS and identities
+	Passwords *password.Guard              // who must say one beside; nil for nobody
 	Audit     *Audit
 	Limits    Limits
 	Log       *slog.Logger
@@ -74,6 +76,7 @@ type Server struct {
 	Config
 	operations [256]*operation // by operation code; vendor operations from 128 on
 	requests   atomic.Uint64
+	tickets    tickets
 	throttle   *throttle
 	rates      rates
 	counters   counters

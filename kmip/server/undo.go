@@ -177,7 +177,7 @@ func (r *Request) takeBack(n, mark int) {
 // recordUndone queues the audit line of an operation that was taken back.
 func (r *Request) recordUndone(k *call) {
 	r.audit.Write(&Event{
-		Time: r.now, Request: r.number, Identity: r.identity, Fingerprint: r.fingerprint,
+		Time: r.now, Request: r.number, Identity: r.conn.identity, For: r.delegator(), Fingerprint: r.fingerprint,
 		Operation: k.operation, UniqueIdentifier: k.uid, Result: kmip.ResultStatusOperationUndone,
 	})
 }
