@@ -444,13 +444,13 @@ func TestAuditOff(t *testing.T) {
 
 // TestAuditKilled ends a writing process by SIGKILL: what it leaves is continued.
 func TestAuditKilled(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "audit.jsonl")
-	if victim := os.Getenv("AUDIT_VICTIM"); victim != "" {
+	if victim := os.Getenv("AUDIT_VICTIM"); victim != "" { // which cannot clean up: it makes nothing else
 		s := openAudit(t, victim).Stream()
 		for i := 0; ; i++ {
 			s.Write(event(i))
 		}
 	}
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
 	for range 3 {
 		before := int64(0)
 		if info, err := os.Stat(path); err == nil {
