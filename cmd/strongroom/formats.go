@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 
 	"strongroom/kmip"
 	"strongroom/kmip/ttlv"
@@ -21,7 +22,8 @@ const (
 	formatJSON   = "json-ttlv"
 )
 
-var symmetricFormats = []string{formatRaw, formatBase64, formatJSON}
+// plainFormats are those of objects that are just bytes: symmetric keys and secrets.
+var plainFormats = []string{formatRaw, formatBase64, formatJSON}
 
 // maxKeyFile is how long a file with a key may be, in bytes.
 const maxKeyFile = 1 << 20
@@ -38,15 +40,15 @@ func (p *program) readKey(name string) (data []byte, err error) {
 	return data, err
 }
 
-// symmetricFile is the content of a file for a symmetric key.
-func symmetricFile(v *kmip.Value, format string) ([]byte, error) {
-	if v.SymmetricKey == nil {
-		return nil, fmt.Errorf("it is a %v, not a symmetric key", v.ObjectType())
+// plainFile is the content of a file for an object that is just bytes.
+func plainFile(k *kind, v *kmip.Value, format string) ([]byte, error) {
+	if err := k.check(v); err != nil {
+		return nil, err
 	}
 	if format == formatJSON {
 		return jsonFile(v)
 	}
-	material, err := symmetricMaterial(&v.SymmetricKey.KeyBlock)
+	material, err := plainMaterial(v.KeyBlock())
 	if err != nil {
 		return nil, err
 	}
@@ -56,8 +58,8 @@ func symmetricFile(v *kmip.Value, format string) ([]byte, error) {
 	return append(base64.StdEncoding.AppendEncode(nil, material), '\n'), nil
 }
 
-// symmetricMaterial is the key itself, in clear.
-func symmetricMaterial(b *kmip.KeyBlock) ([]byte, error) {
+// plainMaterial is the bytes themselves, in clear.
+func plainMaterial(b *kmip.KeyBlock) ([]byte, error) {
 	switch {
 	case b.KeyWrappingData != nil:
 		return nil, errors.New("its material is wrapped: only json-ttlv can hold it")
@@ -71,11 +73,37 @@ func symmetricMaterial(b *kmip.KeyBlock) ([]byte, error) {
 	return nil, fmt.Errorf("its material is in the format %v, which this program cannot read", b.KeyFormatType)
 }
 
+// plainFormat refuses a format that objects of just bytes do not have.
+func plainFormat(format string) error {
+	if !slices.Contains(plainFormats, format) {
+		return misused("--key-format %q is not one of %q", format, plainFormats)
+	}
+	return nil
+}
+
+// decoded is the bytes in a file in one of the formats raw and base64.
+func decoded(data []byte, format string) ([]byte, error) {
+	if format == formatBase64 {
+		clean := make([]byte, base64.StdEncoding.DecodedLen(len(data)))
+		n, err := base64.StdEncoding.Decode(clean, bytes.TrimSpace(data))
+		if err != nil {
+			return nil, err
+		}
+		data = clean[:n]
+	} else if err := plainFormat(format); err != nil {
+		return nil, err
+	}
+	if len(data) == 0 {
+		return nil, errors.New("the file is empty")
+	}
+	return data, nil
+}
+
 // jsonFile writes an object as the JSON encoding of KMIP does.
 func jsonFile(v *kmip.Value) ([]byte, error) {
-	tag, object := valueField(v)
+	tag, object := objectIn(v)
 	if object == nil {
-		return nil, fmt.Errorf("a %v is no key", v.ObjectType())
+		return nil, fmt.Errorf("a %v is nothing that this program writes to a file", v.ObjectType())
 	}
 	b, err := ttlv.Append(nil, ttlv.V2_1, tag, object)
 	if err != nil {
@@ -90,8 +118,8 @@ func jsonFile(v *kmip.Value) ([]byte, error) {
 	return append(text, '\n'), err
 }
 
-// valueField is the key in a value, with its tag.
-func valueField(v *kmip.Value) (ttlv.Tag, *kmip.PlainKey) {
+// objectIn is the object in a value, with its tag; nil for one that does not go to files.
+func objectIn(v *kmip.Value) (ttlv.Tag, any) {
 	switch {
 	case v.SymmetricKey != nil:
 		return ttlv.TagSymmetricKey, v.SymmetricKey
@@ -99,6 +127,10 @@ func valueField(v *kmip.Value) (ttlv.Tag, *kmip.PlainKey) {
 		return ttlv.TagPrivateKey, v.PrivateKey
 	case v.PublicKey != nil:
 		return ttlv.TagPublicKey, v.PublicKey
+	case v.SecretData != nil:
+		return ttlv.TagSecretData, v.SecretData
+	case v.Certificate != nil:
+		return ttlv.TagCertificate, v.Certificate
 	}
 	return 0, nil
 }
@@ -109,45 +141,40 @@ func jsonValue(data []byte) (*kmip.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	key := new(kmip.PlainKey)
-	if err := ttlv.Unmarshal(node.Append(nil), ttlv.V2_1, node.Tag, key, nil); err != nil {
-		return nil, err
-	}
+	v := new(kmip.Value)
 	switch node.Tag {
 	case ttlv.TagSymmetricKey:
-		return &kmip.Value{SymmetricKey: key}, nil
+		v.SymmetricKey = new(kmip.PlainKey)
 	case ttlv.TagPrivateKey:
-		return &kmip.Value{PrivateKey: key}, nil
+		v.PrivateKey = new(kmip.PlainKey)
 	case ttlv.TagPublicKey:
-		return &kmip.Value{PublicKey: key}, nil
+		v.PublicKey = new(kmip.PlainKey)
+	case ttlv.TagSecretData:
+		v.SecretData = new(kmip.SecretData)
+	case ttlv.TagCertificate:
+		v.Certificate = new(kmip.Certificate)
+	default:
+		return nil, fmt.Errorf("the file has a %v, no object that this program reads", node.Tag)
 	}
-	return nil, fmt.Errorf("the file has a %v, not a key", node.Tag)
+	_, object := objectIn(v)
+	return v, ttlv.Unmarshal(node.Append(nil), ttlv.V2_1, node.Tag, object, nil)
 }
 
-// symmetricValue reads a file that symmetricFile could have written, and what the key is for.
+// symmetricValue reads a file that a symmetric key was exported to, and what the key is for.
 func symmetricValue(data []byte, format, algorithm string) (*kmip.Value, kmip.CryptographicUsageMask, error) {
-	switch format {
-	case formatRaw:
-	case formatBase64:
-		decoded, err := base64.StdEncoding.DecodeString(string(bytes.TrimSpace(data)))
-		if err != nil {
-			return nil, 0, err
-		}
-		data = decoded
-	case formatJSON:
+	if format == formatJSON {
 		v, err := jsonValue(data)
+		if err == nil {
+			err = symmetricKind.check(v)
+		}
 		if err != nil {
 			return nil, 0, err
-		}
-		if v.SymmetricKey == nil {
-			return nil, 0, fmt.Errorf("the file has a %v, not a symmetric key", v.ObjectType())
 		}
 		return v, usageOf(v.SymmetricKey.KeyBlock.CryptographicAlgorithm), nil
-	default:
-		return nil, 0, misused("--key-format %q is not one of %q", format, symmetricFormats)
 	}
-	if len(data) == 0 {
-		return nil, 0, errors.New("the file is empty")
+	data, err := decoded(data, format)
+	if err != nil {
+		return nil, 0, err
 	}
 	a, _, err := symmetric(algorithm, 8*len(data))
 	if err != nil {
@@ -186,8 +213,8 @@ func (p *program) register(ctx context.Context, v *kmip.Value, a kmip.Attributes
 	return r.UniqueIdentifier, nil
 }
 
-// exported writes the file of an exported key and answers.
-func (p *program) exported(r *kmip.GetResponse, name string, mode fs.FileMode, data []byte) error {
+// exported writes the file of an exported object and answers.
+func (p *program) exported(k *kind, r *kmip.GetResponse, name string, mode fs.FileMode, data []byte) error {
 	if err := p.write(name, mode, nil, data); err != nil {
 		return err
 	}
@@ -198,5 +225,5 @@ func (p *program) exported(r *kmip.GetResponse, name string, mode fs.FileMode, d
 		written
 		ObjectType string `json:"object_type"`
 	}{written{string(r.UniqueIdentifier), name}, r.ObjectType.String()}
-	return p.answer(object, "The key %s of type %v was exported to %q\nUnique identifier: %s", r.UniqueIdentifier, r.ObjectType, name, r.UniqueIdentifier)
+	return p.answer(object, "The %s %s of type %v was exported to %q\nUnique identifier: %s", k.noun, r.UniqueIdentifier, r.ObjectType, name, r.UniqueIdentifier)
 }

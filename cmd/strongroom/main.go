@@ -116,7 +116,7 @@ func misused(format string, args ...any) error { return misuse{fmt.Errorf(format
 // rootCommand assembles the program's commands.
 func (p *program) rootCommand() *cobra.Command {
 	root := group("strongroom", "Keys in a KMIP server, and what is done with them",
-		p.symCommand(), p.rsaCommand(), p.locateCommand(), p.attributesCommand(), p.accessCommand(), p.serverCommand(), p.fileCommand(), p.kmipCommand())
+		p.symCommand(), p.rsaCommand(), p.ecCommand(), p.secretCommand(), p.certificatesCommand(), p.macCommand(), p.locateCommand(), p.attributesCommand(), p.accessCommand(), p.serverCommand(), p.fileCommand(), p.kmipCommand())
 	root.Long = `Make and manage keys in a KMIP key server, and encrypt, decrypt and sign with them.
 
 The server, and who you are to it, come from a configuration file (--config, or $STRONGROOM_CONFIG):
@@ -131,7 +131,6 @@ outdoes the file. The program ends with 0 when all went well, 1 when something w
 was not used as it is meant to be.`
 	root.Version = version()
 	root.SilenceErrors, root.SilenceUsage = true, true
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return misuse{err} })
 	root.SetGlobalNormalizationFunc(hyphens)
 	flags := root.PersistentFlags()

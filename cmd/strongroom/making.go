@@ -14,12 +14,13 @@ const (
 	cipherUsage    = kmip.CryptographicUsageMaskEncrypt | kmip.CryptographicUsageMaskDecrypt | kmip.CryptographicUsageMaskWrapKey | kmip.CryptographicUsageMaskUnwrapKey
 	macUsage       = kmip.CryptographicUsageMaskMACGenerate | kmip.CryptographicUsageMaskMACVerify
 	privateUsage   = kmip.CryptographicUsageMaskSign | kmip.CryptographicUsageMaskDecrypt | kmip.CryptographicUsageMaskUnwrapKey
-	publicUsage    = kmip.CryptographicUsageMaskVerify | kmip.CryptographicUsageMaskEncrypt | kmip.CryptographicUsageMaskWrapKey
+	agreementUsage = kmip.CryptographicUsageMaskDeriveKey | kmip.CryptographicUsageMaskKeyAgreement
 	wrappingKeyID  = "wrapping-key-id"
 	sensitiveFlag  = "sensitive"
 	preActiveFlag  = "pre-active"
 	tagFlag        = "tag"
 	objectNameFlag = "name"
+	keyUsageFlag   = "key-usage"
 )
 
 // making are the flags that every command has that makes an object.
@@ -30,18 +31,37 @@ type making struct {
 	names     []string
 	sensitive bool
 	preActive bool
+	usage     string
 
 	saidSensitive bool
 }
 
 // flags adds the flags to a command.
 func (m *making) flags(cmd *cobra.Command) {
+	m.publicFlags(cmd)
+	cmd.Flags().BoolVar(&m.sensitive, sensitiveFlag, false, "never to leave the server in clear; true for an HSM key unless --sensitive=false is given")
+}
+
+// publicFlags adds those that fit objects of which nothing is secret.
+func (m *making) publicFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&m.wrapping, wrappingKeyID, "", "`ID` of the key that wraps this one in the database")
-	f.StringArrayVarP(&m.tags, tagFlag, "t", nil, "`WORD` to find the key by (may be repeated)")
+	f.StringVar(&m.wrapping, wrappingKeyID, "", "`ID` of the key that wraps it in the database")
+	f.StringArrayVarP(&m.tags, tagFlag, "t", nil, "`WORD` to find it by (may be repeated)")
 	f.StringArrayVar(&m.names, objectNameFlag, nil, "`NAME` attribute (may be repeated)")
-	f.BoolVar(&m.sensitive, sensitiveFlag, false, "the key never leaves in clear; true for an HSM key unless --sensitive=false is given")
-	f.BoolVar(&m.preActive, preActiveFlag, false, "leave the key unusable until it is activated")
+	f.BoolVar(&m.preActive, preActiveFlag, false, "not to be used until it is activated")
+	f.StringVar(&m.usage, keyUsageFlag, "", "what it is for, a `LIST` of KMIP's names: encrypt,decrypt; of a pair, what the private key is for (default the usual of its algorithm)")
+}
+
+// usageOr is what the flag says the key is for, or the usual.
+func (m *making) usageOr(usual kmip.CryptographicUsageMask) (kmip.CryptographicUsageMask, error) {
+	if m.usage == "" {
+		return usual, nil
+	}
+	mask, ok := maskNamed(ttlv.TagCryptographicUsageMask, m.usage)
+	if !ok {
+		return 0, misused("--%s %q is no list of names as KMIP has them (encrypt,decrypt)", keyUsageFlag, m.usage)
+	}
+	return kmip.CryptographicUsageMask(mask), nil
 }
 
 // read takes what the flags and arguments say; the identifier is argument number n, if there is one.

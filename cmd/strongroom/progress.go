@@ -46,6 +46,12 @@ func (b progress) add(n int) {
 	}
 }
 
+// Write says that the bytes are done.
+func (b progress) Write(data []byte) (int, error) {
+	b.add(len(data))
+	return len(data), nil
+}
+
 // end takes the bar away.
 func (b progress) end() {
 	if b.bar != nil {

@@ -13,10 +13,12 @@ type rsaEncryption struct {
 	padding kmip.PaddingMethod
 }
 
-var rsaEncryptions = []rsaEncryption{
-	{"ckm-rsa-pkcs-oaep", kmip.PaddingMethodOAEP},
-	{"ckm-rsa-pkcs", kmip.PaddingMethodPKCS1v15},
-}
+const (
+	oaepName  = "ckm-rsa-pkcs-oaep"
+	pkcs1Name = "ckm-rsa-pkcs"
+)
+
+var rsaEncryptions = []rsaEncryption{{oaepName, kmip.PaddingMethodOAEP}, {pkcs1Name, kmip.PaddingMethodPKCS1v15}}
 
 // rsaCrypting are the flags of rsa encrypt and decrypt.
 type rsaCrypting struct {
@@ -27,7 +29,7 @@ type rsaCrypting struct {
 func (c *rsaCrypting) flags(cmd *cobra.Command) {
 	c.conversion.flags(cmd)
 	f := cmd.Flags()
-	f.StringVarP(&c.algorithm, "encryption-algorithm", "e", "ckm-rsa-pkcs-oaep", "`ALGORITHM`: ckm-rsa-pkcs-oaep or ckm-rsa-pkcs")
+	f.StringVarP(&c.algorithm, "encryption-algorithm", "e", oaepName, "`ALGORITHM`: ckm-rsa-pkcs-oaep or ckm-rsa-pkcs")
 	f.StringVar(&c.hash, "hashing-algorithm", "sha-256", "`HASH` of OAEP: sha-1, sha-256, sha-384 or sha-512")
 }
 

@@ -12,8 +12,10 @@ import (
 
 // symCommand holds the commands about symmetric keys.
 func (p *program) symCommand() *cobra.Command {
-	keys := group("keys", "Make and manage symmetric keys", p.symCreateCommand(), p.symExportCommand(), p.symImportCommand())
-	keys.AddCommand(p.lifecycle("strongroom sym keys", "my_sym_key")...)
+	keys := group("keys", "Make and manage symmetric keys", p.symCreateCommand(), p.symExportCommand(), p.symImportCommand(),
+		p.symReKeyCommand(), p.symDeriveCommand())
+	keys.AddCommand(p.wrappingCommands(&symmetricKind)...)
+	keys.AddCommand(p.lifecycle(&symmetricKind)...)
 	return group("sym", "Symmetric keys, and encryption with them", keys, p.symEncryptCommand(), p.symDecryptCommand())
 }
 
@@ -75,10 +77,14 @@ named hsm::SLOT::LABEL is made in that slot of an HSM, and never leaves it unles
 			if err := m.read(cmd, args, 0); err != nil {
 				return misuse{err}
 			}
+			usage, err := m.usageOr(a.usage)
+			if err != nil {
+				return err
+			}
 			attributes := append(m.attributes(), m.material()...).
 				With(ttlv.TagCryptographicAlgorithm, a.algorithm).
 				With(ttlv.TagCryptographicLength, int32(bits)).
-				With(ttlv.TagCryptographicUsageMask, a.usage)
+				With(ttlv.TagCryptographicUsageMask, usage)
 			r, err := do[kmip.CreateResponse](cmd.Context(), p, kmip.OperationCreate, &kmip.CreateRequest{
 				ObjectType: kmip.ObjectTypeSymmetricKey, Attributes: attributes,
 			})
@@ -103,19 +109,19 @@ func (p *program) symExportCommand() *cobra.Command {
   strongroom sym keys export --key-id my_sym_key --key-format base64 -`,
 		Args: arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if !slices.Contains(symmetricFormats, format) {
-				return misused("--key-format %q is not one of %q", format, symmetricFormats)
+			if err := plainFormat(format); err != nil {
+				return err
 			}
 			r, err := do[kmip.GetResponse](cmd.Context(), p, kmip.OperationGet, &kmip.GetRequest{UniqueIdentifier: kmip.UniqueIdentifier(uid)})
 			if err != nil {
 				return err
 			}
-			data, err := symmetricFile(&r.Value, format)
+			data, err := plainFile(&symmetricKind, &r.Value, format)
 			if err != nil {
 				return fmt.Errorf("exporting %q: %w", uid, err)
 			}
 			defer clear(data)
-			return p.exported(r, args[0], secretMode, data)
+			return p.exported(&symmetricKind, r, args[0], secretMode, data)
 		},
 	}, &uid)
 	cmd.Flags().StringVarP(&format, "key-format", "f", "raw", "`FORMAT` of the file: raw, base64 or json-ttlv")
@@ -143,9 +149,13 @@ func (p *program) symImportCommand() *cobra.Command {
 				return err
 			}
 			defer clear(data)
-			v, usage, err := symmetricValue(data, format, algorithm)
+			v, usual, err := symmetricValue(data, format, algorithm)
 			if err != nil {
 				return fmt.Errorf("importing %q: %w", args[0], err)
+			}
+			usage, err := m.usageOr(usual)
+			if err != nil {
+				return err
 			}
 			uid, err := p.register(cmd.Context(), v, append(m.attributes(), m.material()...), usage)
 			if err != nil {

@@ -87,7 +87,15 @@ func writeMask(e *ttlv.Encoder, tag ttlv.Tag, text string) bool {
 	if !ttlv.IsMask(tag) {
 		return false
 	}
-	var mask int32
+	mask, ok := maskNamed(tag, text)
+	if ok {
+		e.Int(tag, mask)
+	}
+	return ok
+}
+
+// maskNamed is the mask of names of bits with commas between them.
+func maskNamed(tag ttlv.Tag, text string) (mask int32, ok bool) {
 	for name := range strings.SplitSeq(text, ",") {
 		found := false
 		for bit := int32(1); bit > 0; bit <<= 1 {
@@ -96,11 +104,10 @@ func writeMask(e *ttlv.Encoder, tag ttlv.Tag, text string) bool {
 			}
 		}
 		if !found {
-			return false
+			return 0, false
 		}
 	}
-	e.Int(tag, mask)
-	return true
+	return mask, true
 }
 
 func writeBoolean(e *ttlv.Encoder, tag ttlv.Tag, text string) bool {
