@@ -2,6 +2,8 @@ package kmip
 
 import (
 	"bytes"
+	"errors"
+	"math"
 	"math/big"
 	"reflect"
 	"slices"
@@ -17,11 +19,17 @@ type Attribute struct {
 	Vendor string   // of a vendor attribute: Vendor Identification; "x" and "y" are the custom attributes of KMIP 1.x
 	Name   string   // of a vendor attribute: Attribute Name
 	Value  any
-	index  int32 // the Attribute Index a 1.x request gave
+	place  int32 // its Attribute Index of KMIP 1.x plus one; 0 before it has one
 }
 
-// Index is the Attribute Index that a request of KMIP 1.x gave, 0 without one.
-func (a Attribute) Index() int { return int(a.index) }
+// Index is the Attribute Index of KMIP 1.x, and whether a request gave one or the attribute is kept under one.
+func (a Attribute) Index() (n int, ok bool) { return max(0, int(a.place)-1), a.place != 0 }
+
+// At is the attribute with the Attribute Index by which a request of KMIP 1.x says which instance it means.
+func (a Attribute) At(index int32) Attribute {
+	a.place = index + 1
+	return a
+}
 
 // Is says whether b is an instance of the same attribute.
 func (a Attribute) Is(b Attribute) bool {
@@ -194,27 +202,6 @@ func (a Attributes) State(now time.Time) State {
 	return s
 }
 
-// Encode is the list as a KMIP 2.1 Attributes structure, the form in which it is kept.
-func (a Attributes) Encode() ([]byte, error) {
-	var e ttlv.Encoder
-	e.Reset(nil, ttlv.V2_1)
-	mark := e.Begin(ttlv.TagAttributes)
-	for _, x := range a {
-		if err := x.encode(&e); err != nil {
-			return nil, err
-		}
-	}
-	e.End(mark)
-	return e.Bytes(), nil
-}
-
-// DecodeAttributes reads what Encode wrote. The list does not borrow data.
-func DecodeAttributes(data []byte) (Attributes, error) {
-	var a Attributes
-	err := ttlv.Unmarshal(bytes.Clone(data), ttlv.V2_1, ttlv.TagAttributes, &a, nil)
-	return a, err
-}
-
 // MarshalTTLV writes the list in the shape that the version and the tag ask for: one structure of tagged values (2.x), one
 // Template-Attribute of Attributes, or a sequence of Attributes (1.x). What the version does not define is left out.
 func (a *Attributes) MarshalTTLV(e *ttlv.Encoder, tag ttlv.Tag) error {
@@ -235,14 +222,39 @@ func (a *Attributes) marshalNew(e *ttlv.Encoder) error {
 		return a.marshalOld(e)
 	}
 	for _, x := range *a {
-		if r := RuleOf(x.Tag); r == nil || e.Version() < r.Since || e.Version() > r.Until {
-			continue
-		}
-		if err := x.encode(e); err != nil {
-			return err
+		if x, ok := x.at(e); ok {
+			if err := optional(e, x.encode); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// at is the attribute as the version that is written has it, and whether it has it. That some versions lack a value is the
+// concern of a strict encoder.
+func (a Attribute) at(e *ttlv.Encoder) (Attribute, bool) {
+	r := RuleOf(a.Tag)
+	if r == nil || e.Version() < r.Since || e.Version() > r.Until {
+		return a, false
+	}
+	if !e.Strict() || !r.is(a.Value) {
+		return a, true
+	}
+	var ok bool
+	a.Value, ok = r.definedAt(a.Value, e.Version())
+	return a, ok
+}
+
+// optional writes one instance, or nothing where a strict encoder finds an enumeration in it that the version does not define.
+func optional(e *ttlv.Encoder, encode func(*ttlv.Encoder) error) error {
+	mark := len(e.Bytes())
+	err := encode(e)
+	if u := (*ttlv.UndefinedError)(nil); errors.As(err, &u) {
+		e.Rewind(mark)
+		return nil
+	}
+	return err
 }
 
 // encode writes one instance as 2.x does.
@@ -265,35 +277,33 @@ func (a Attribute) encode(e *ttlv.Encoder) error {
 // marshalOld writes the instances as 1.x does, each with its index where that is not 0.
 func (a *Attributes) marshalOld(e *ttlv.Encoder) error {
 	for i, x := range *a {
-		r := RuleOf(x.Tag)
-		if r == nil || e.Version() < r.Since || e.Version() > r.Until {
+		x, ok := x.at(e)
+		if !ok {
 			continue
 		}
 		name, ok := x.oldName()
 		if !ok {
 			continue
 		}
-		mark := e.Begin(ttlv.TagAttribute)
-		e.Text(ttlv.TagAttributeName, name)
-		if n := max(x.index, a.position(i)); n > 0 {
-			e.Int(ttlv.TagAttributeIndex, n)
-		}
-		if err := r.encode(e, ttlv.TagAttributeValue, x.Value); err != nil {
+		err := optional(e, func(e *ttlv.Encoder) error { return x.encodeOld(e, name, (*a).IndexOf(i)) })
+		if err != nil {
 			return err
 		}
-		e.End(mark)
 	}
 	return nil
 }
 
-// position is how many instances of the same attribute stand before number i.
-func (a *Attributes) position(i int) (n int32) {
-	for _, x := range (*a)[:i] {
-		if x.Is((*a)[i]) {
-			n++
-		}
+func (a Attribute) encodeOld(e *ttlv.Encoder, name string, index int32) error {
+	mark := e.Begin(ttlv.TagAttribute)
+	e.Text(ttlv.TagAttributeName, name)
+	if index > 0 {
+		e.Int(ttlv.TagAttributeIndex, index)
 	}
-	return n
+	if err := RuleOf(a.Tag).encode(e, ttlv.TagAttributeValue, a.Value); err != nil {
+		return err
+	}
+	e.End(mark)
+	return nil
 }
 
 // oldName is the attribute's name in 1.x; attributes of other vendors than "x" and "y" have none.
@@ -346,7 +356,7 @@ func (a *Attributes) unmarshalOne(d *ttlv.Decoder, it ttlv.Item) error {
 	if err != nil {
 		return err
 	}
-	var x Attribute
+	var index *int32
 	var name string
 	var vendor *string
 	var value *ttlv.Item
@@ -363,7 +373,8 @@ func (a *Attributes) unmarshalOne(d *ttlv.Decoder, it ttlv.Item) error {
 		case ttlv.TagAttributeName:
 			name, err = c.Text()
 		case ttlv.TagAttributeIndex:
-			x.index, err = c.Int()
+			index = new(int32)
+			*index, err = c.Int()
 		case ttlv.TagAttributeValue:
 			value = &c
 		default:
@@ -376,13 +387,18 @@ func (a *Attributes) unmarshalOne(d *ttlv.Decoder, it ttlv.Item) error {
 	if err := children.Err(); err != nil {
 		return err
 	}
-	index := x.index
+	var x Attribute
 	if vendor != nil {
 		x = Attribute{Tag: ttlv.TagAttribute, Vendor: *vendor, Name: name}
 	} else if x, err = parseOldName(name); err != nil {
 		return err
 	}
-	x.index = index
+	if index != nil {
+		if *index < 0 || *index == math.MaxInt32 {
+			return Errorf(ResultReasonInvalidField, "the Attribute Index of %q is %d", clip(name), *index)
+		}
+		x.place = *index + 1
+	}
 	if value == nil {
 		return Errorf(ResultReasonInvalidField, "attribute %q has no value", clip(name))
 	}

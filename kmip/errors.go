@@ -64,6 +64,7 @@ var oldReasons = map[ResultReason]ResultReason{
 	ResultReasonNumericRange:                       ResultReasonInvalidField,
 	ResultReasonObjectDestroyed:                    ResultReasonItemNotFound,
 	ResultReasonObjectAlreadyExists:                ResultReasonInvalidField,
+	ResultReasonAttributeInstanceNotFound:          ResultReasonItemNotFound,
 	ResultReasonAttributeNotFound:                  ResultReasonItemNotFound,
 	ResultReasonAttributeReadOnly:                  ResultReasonPermissionDenied,
 	ResultReasonAttributeSingleValued:              ResultReasonInvalidField,
@@ -78,7 +79,9 @@ var oldReasons = map[ResultReason]ResultReason{
 	ResultReasonNonUniqueNameAttribute:             ResultReasonInvalidField,
 	ResultReasonNotExtractable:                     ResultReasonPermissionDenied,
 	ResultReasonReadOnlyAttribute:                  ResultReasonPermissionDenied,
+	ResultReasonProtectionStorageUnavailable:       ResultReasonFeatureNotSupported,
 	ResultReasonSensitive:                          ResultReasonPermissionDenied,
+	ResultReasonServerLimitExceeded:                ResultReasonIndexOutOfBounds,
 	ResultReasonUnsupportedAttribute:               ResultReasonInvalidField,
 	ResultReasonUnsupportedCryptographicParameters: ResultReasonInvalidField,
 	ResultReasonUnsupportedProtocolVersion:         ResultReasonInvalidMessage,
@@ -87,19 +90,46 @@ var oldReasons = map[ResultReason]ResultReason{
 	ResultReasonWrappingObjectNotFound:             ResultReasonItemNotFound,
 }
 
+// oldReasonsOf are those for which an operation has another reason: tables 341 and 342 of KMIP 1.4.
+var oldReasonsOf = map[Operation]map[ResultReason]ResultReason{
+	OperationAddAttribute: {
+		ResultReasonAttributeSingleValued:  ResultReasonIllegalOperation,
+		ResultReasonInvalidAttribute:       ResultReasonPermissionDenied,
+		ResultReasonNonUniqueNameAttribute: ResultReasonIllegalOperation,
+	},
+	OperationModifyAttribute: {
+		ResultReasonAttributeNotFound:      ResultReasonInvalidField,
+		ResultReasonNonUniqueNameAttribute: ResultReasonIllegalOperation,
+	},
+}
+
+// youngReasons gives for a Result Reason that came between two versions of one kind the one that the older has for the matter.
+var youngReasons = map[ResultReason]ResultReason{
+	ResultReasonConstraintViolation: ResultReasonPermissionDenied,
+	ResultReasonEncodingOptionError: ResultReasonInvalidField,
+	ResultReasonKeyValueNotPresent:  ResultReasonIllegalOperation, // KMIP 1.0 §11.11: the server has attributes alone
+	ResultReasonAttestationRequired: ResultReasonPermissionDenied,
+	ResultReasonAttestationFailed:   ResultReasonPermissionDenied,
+}
+
+// For is the reason as version v knows it for a failure of that operation.
+func (r ResultReason) For(op Operation, v ttlv.Version) ResultReason {
+	if old, ok := oldReasonsOf[op][r]; ok && v < ttlv.V2_0 {
+		return old
+	}
+	return r.At(v)
+}
+
 // At is the reason as version v knows it.
 func (r ResultReason) At(v ttlv.Version) ResultReason {
-	if v >= ttlv.V2_0 {
+	if ttlv.Defined(ttlv.TagResultReason, uint32(r), v) {
 		return r
 	}
 	if old, ok := oldReasons[r]; ok {
-		if v >= ttlv.V1_4 && (r == ResultReasonSensitive || r == ResultReasonNotExtractable || r == ResultReasonObjectAlreadyExists) {
-			return r
-		}
 		return old
 	}
-	if r > ResultReasonObjectAlreadyExists && r != ResultReasonGeneralFailure {
-		return ResultReasonGeneralFailure
+	if old, ok := youngReasons[r]; ok {
+		return old
 	}
-	return r
+	return ResultReasonGeneralFailure
 }

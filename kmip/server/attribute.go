@@ -13,7 +13,7 @@ import (
 // getAttributes answers Get Attributes. KMIP 2.1 §6.1.20. An attribute that the object does not have is left out, and is no
 // error: clients rely on it.
 func (r *Request) getAttributes(o *kmip.Object, q *kmip.GetAttributesRequest) (*kmip.GetAttributesResponse, error) {
-	all := o.AllAttributes(r.now)
+	all := r.visible(o)
 	response := &kmip.GetAttributesResponse{UniqueIdentifier: kmip.UniqueIdentifier(o.UniqueIdentifier), Attributes: all}
 	if len(q.AttributeReferences) == 0 {
 		return response, nil
@@ -44,7 +44,7 @@ func asked(before kmip.AttributeReferences, want kmip.Attribute) bool {
 // getAttributeList answers Get Attribute List. KMIP 2.1 §6.1.21.
 func (r *Request) getAttributeList(o *kmip.Object, _ *kmip.GetAttributeListRequest) (*kmip.GetAttributeListResponse, error) {
 	response := &kmip.GetAttributeListResponse{UniqueIdentifier: kmip.UniqueIdentifier(o.UniqueIdentifier)}
-	for _, a := range o.AllAttributes(r.now) {
+	for _, a := range r.visible(o) {
 		if !asked(response.AttributeReferences, a) {
 			response.AttributeReferences = append(response.AttributeReferences, kmip.Attribute{Tag: a.Tag, Vendor: a.Vendor, Name: a.Name})
 		}
@@ -52,62 +52,102 @@ func (r *Request) getAttributeList(o *kmip.Object, _ *kmip.GetAttributeListReque
 	return response, nil
 }
 
-// addAttribute answers Add Attribute. KMIP 2.1 §6.1.2.
+// addAttribute answers Add Attribute. KMIP 2.1 §6.1.2. The server gives the new instance its index (KMIP 1.4 §4.14).
 func (r *Request) addAttribute(o *kmip.Object, q *kmip.AddAttributeRequest) (*kmip.AddAttributeResponse, error) {
 	a, err := only(q.NewAttribute)
 	if err != nil {
 		return nil, err
 	}
+	if _, given := a.Index(); given {
+		return nil, kmip.Errorf(kmip.ResultReasonInvalidField, "the Attribute Index of %v is the server's to give", a)
+	}
+	response := &kmip.AddAttributeResponse{UniqueIdentifier: kmip.UniqueIdentifier(o.UniqueIdentifier)}
 	err = r.update(o, func(o *kmip.Object) error {
 		if err := r.mayChange(o, a, addable); err != nil {
 			return err
 		}
-		switch {
-		case !kmip.RuleOf(a.Tag).Multiple && o.Attributes.Contains(a.Tag):
-			return kmip.Errorf(kmip.ResultReasonAttributeSingleValued, "%q has the attribute %v already", o.UniqueIdentifier, a)
-		case o.Attributes.Has(a) && a.Tag == ttlv.TagName:
-			return kmip.Errorf(kmip.ResultReasonNonUniqueNameAttribute, "%q has that name already", o.UniqueIdentifier)
-		case o.Attributes.Has(a):
-			return kmip.Errorf(kmip.ResultReasonInvalidField, "%q has the attribute %v with that value already", o.UniqueIdentifier, a)
-		}
-		kept, err := kept(a)
+		kept, err := r.kept(a)
 		if err != nil {
 			return err
 		}
-		o.Attributes = append(o.Attributes, kept)
-		return nil
+		if err := addition(o, kept); err != nil {
+			return err
+		}
+		o.Attributes = o.Attributes.Add(kept)
+		response.Attribute = o.Attributes[len(o.Attributes)-1:]
+		return inOrder(o, a)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &kmip.AddAttributeResponse{UniqueIdentifier: kmip.UniqueIdentifier(o.UniqueIdentifier), Attribute: q.NewAttribute}, nil
+	return response, nil
+}
+
+// addition refuses an instance that an object has already, or has no room for.
+func addition(o *kmip.Object, a kmip.Attribute) error {
+	switch {
+	case !kmip.RuleOf(a.Tag).Multiple && o.Attributes.Contains(a.Tag):
+		return kmip.Errorf(kmip.ResultReasonAttributeSingleValued, "%q has the attribute %v already", o.UniqueIdentifier, a)
+	case o.Attributes.Has(a) && a.Tag == ttlv.TagName:
+		return kmip.Errorf(kmip.ResultReasonNonUniqueNameAttribute, "%q has that name already", o.UniqueIdentifier)
+	case o.Attributes.Has(a):
+		return kmip.Errorf(kmip.ResultReasonInvalidField, "%q has the attribute %v with that value already", o.UniqueIdentifier, a)
+	}
+	return roomFor(o, a)
 }
 
 // modifyAttribute answers Modify Attribute. KMIP 2.1 §6.1.34. Which instance it means is said by the index in 1.x, and by its
-// present value in 2.x.
+// present value in 2.x, where that may be left out of an attribute with one instance.
 func (r *Request) modifyAttribute(o *kmip.Object, q *kmip.ModifyAttributeRequest) (*kmip.ModifyAttributeResponse, error) {
 	a, err := only(q.NewAttribute)
 	if err != nil {
 		return nil, err
 	}
+	if len(q.CurrentAttribute) > 0 {
+		if current, err := only(q.CurrentAttribute); err != nil {
+			return nil, err
+		} else if !current.Is(a) {
+			return nil, kmip.Errorf(kmip.ResultReasonInvalidField, "the Current Attribute is %v, the New Attribute %v", current, a)
+		}
+	}
+	response := &kmip.ModifyAttributeResponse{UniqueIdentifier: kmip.UniqueIdentifier(o.UniqueIdentifier)}
 	err = r.update(o, func(o *kmip.Object) error {
 		if err := r.mayChange(o, a, modifiable); err != nil {
 			return err
 		}
-		i, err := instance(o, a, q.CurrentAttribute, a.Index())
+		i, err := r.modified(o, a, q.CurrentAttribute)
 		if err != nil {
 			return err
 		}
 		if err := tightens(o, a); err != nil {
 			return err
 		}
-		o.Attributes[i], err = kept(a)
-		return err
+		kept, err := r.kept(a)
+		if err != nil {
+			return err
+		}
+		o.Attributes = o.Attributes.Replace(i, kept)
+		response.Attribute = o.Attributes[i : i+1 : i+1]
+		return inOrder(o, a)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &kmip.ModifyAttributeResponse{UniqueIdentifier: kmip.UniqueIdentifier(o.UniqueIdentifier), Attribute: q.NewAttribute}, nil
+	return response, nil
+}
+
+// modified finds the instance that Modify Attribute means.
+func (r *Request) modified(o *kmip.Object, a kmip.Attribute, current kmip.Attributes) (int, error) {
+	index, _ := a.Index()
+	i, err := instance(o, a, current, index)
+	if err == nil && len(current) == 0 && r.byReference() {
+		for _, x := range o.Attributes[i+1:] {
+			if x.Is(a) {
+				return 0, kmip.Errorf(kmip.ResultReasonAttributeInstanceNotFound, "%q has the attribute %v more than once: the request must say which it means", o.UniqueIdentifier, a)
+			}
+		}
+	}
+	return i, err
 }
 
 // deleteAttribute answers Delete Attribute. KMIP 2.1 §6.1.13.
@@ -139,7 +179,7 @@ func (r *Request) deletes(o *kmip.Object, q *kmip.DeleteAttributeRequest) (kmip.
 	} else {
 		a = q.AttributeReferences[0]
 	}
-	if err := r.mayChange(o, a, func(r *kmip.AttributeRule) bool { return r.Delete }); err != nil {
+	if err := r.mayChange(o, a, deletable); err != nil {
 		return nil, err
 	}
 	if len(q.CurrentAttribute) == 0 && q.AttributeIndex == nil && r.byReference() {
@@ -157,9 +197,9 @@ func (r *Request) deletes(o *kmip.Object, q *kmip.DeleteAttributeRequest) (kmip.
 	if err != nil {
 		return nil, err
 	}
-	gone := o.Attributes[i]
-	o.Attributes = append(o.Attributes[:i:i], o.Attributes[i+1:]...)
-	return kmip.Attributes{gone}, nil
+	gone := slices.Clone(o.Attributes[i : i+1])
+	o.Attributes = o.Attributes.Remove(i)
+	return gone, nil
 }
 
 // byReference says that a reference without an index means all instances, as in 2.x; a name without one means the first.
@@ -173,76 +213,20 @@ func only(list kmip.Attributes) (kmip.Attribute, error) {
 	return list[0], nil
 }
 
-// kept is an attribute as it is kept: without the index that a request gave it, and Usage Limits with the count they begin
-// with.
-func kept(a kmip.Attribute) (kmip.Attribute, error) {
-	a = kmip.Attribute{Tag: a.Tag, Vendor: a.Vendor, Name: a.Name, Value: a.Value}
-	l, ok := a.Value.(kmip.UsageLimits)
-	if !ok {
-		return a, nil
-	}
-	var err error
-	a.Value, err = unused(l)
-	return a, err
-}
-
-// addable says whether a client may add an attribute to an object that does not have it. The Original Creation Date may be
-// added, and never changed: KMIP 2.1 §4.38.
-func addable(r *kmip.AttributeRule) bool {
-	return r.ClientSets && (r.Modify || r.Delete) || r.Tag == ttlv.TagOriginalCreationDate
-}
-
-// modifiable says whether a client may change an attribute that an object has.
-func modifiable(r *kmip.AttributeRule) bool { return r.Modify }
-
-// mayChange refuses what the rules of the attribute, or the state of the object, do not let a client change.
-func (r *Request) mayChange(o *kmip.Object, a kmip.Attribute, allows func(*kmip.AttributeRule) bool) error {
-	rule := kmip.RuleOf(a.Tag)
-	if rule == nil {
-		return kmip.Errorf(kmip.ResultReasonInvalidAttribute, "%v is not an attribute", a)
-	}
-	ours := a.Tag == ttlv.TagAttribute && (a.Vendor == kmip.VendorServer || a.Vendor == kmip.VendorClient && a.Name == kmip.AttributeWrappingKeyID)
-	if ours || !allows(rule) {
-		return kmip.Errorf(kmip.ResultReasonAttributeReadOnly, "the attribute %v cannot be changed so", a)
-	}
-	switch a.Tag {
-	case ttlv.TagUsageLimits:
-		return begun(o)
-	case ttlv.TagActivationDate, ttlv.TagProcessStartDate, ttlv.TagProtectStopDate, ttlv.TagDeactivationDate:
-		s := o.State(r.now)
-		if s != kmip.StatePreActive && !(s == kmip.StateActive && a.Tag != ttlv.TagActivationDate) {
-			return kmip.Errorf(kmip.ResultReasonWrongKeyLifecycleState, "the attribute %v of %q cannot be changed while it is %v", a, o.UniqueIdentifier, s)
-		}
-	}
-	return nil
-}
-
-// tightens lets Sensitive become true and Extractable false, never the other way.
-func tightens(o *kmip.Object, a kmip.Attribute) error {
-	v, _ := a.Value.(bool)
-	if a.Tag == ttlv.TagSensitive && !v && o.Attributes.Sensitive() || a.Tag == ttlv.TagExtractable && v && !o.Attributes.Extractable() {
-		return kmip.Errorf(kmip.ResultReasonAttributeReadOnly, "the attribute %v of %q cannot be loosened", a, o.UniqueIdentifier)
-	}
-	return nil
-}
-
-// instance finds the instance of a's attribute that is meant: the one equal to current, else number index.
+// instance finds the instance of a's attribute that is meant: the one equal to current, else the one of that index.
 func instance(o *kmip.Object, a kmip.Attribute, current kmip.Attributes, index int) (int, error) {
-	n := 0
+	found := false
 	for i, x := range o.Attributes {
 		if !x.Is(a) {
 			continue
 		}
-		if len(current) > 0 {
-			if x.Equal(current[0]) {
-				return i, nil
-			}
-			continue
-		}
-		if n == index {
+		found = true
+		if len(current) > 0 && x.Equal(current[0]) || len(current) == 0 && int(o.Attributes.IndexOf(i)) == index {
 			return i, nil
 		}
-		n++
+	}
+	if found {
+		return 0, kmip.Errorf(kmip.ResultReasonAttributeInstanceNotFound, "%q has no such instance of the attribute %v", o.UniqueIdentifier, a)
 	}
 	return 0, absent(o, a)
 }
@@ -254,12 +238,13 @@ func absent(o *kmip.Object, a kmip.Attribute) error {
 // update changes an object's attributes. When another request was quicker, it opens the object again, through the door,
 // and repeats the change on what is there now.
 func (r *Request) update(o *kmip.Object, change func(*kmip.Object) error) error {
-	return r.rewrite(o, func(o *kmip.Object) error {
+	err := r.rewrite(o, func(o *kmip.Object) error {
 		if err := change(o); err != nil {
 			return err
 		}
 		return quantumSafe(o.Attributes)
 	}, kmip.Backend.Update)
+	return reword(r.current.operation, err)
 }
 
 func (r *Request) rewrite(o *kmip.Object, change func(*kmip.Object) error, write func(kmip.Backend, context.Context, *kmip.Object) error) error {

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"errors"
 	"math"
 	"math/big"
 	"time"
@@ -58,35 +57,25 @@ func (r *Request) put(o *kmip.Object, a kmip.Attribute) error {
 		allows = modifiable
 	}
 	if err := r.mayChange(o, a, allows); err != nil {
-		return readOnly(err)
+		return err
 	}
 	if err := tightens(o, a); err != nil {
-		return readOnly(err)
+		return err
 	}
-	kept, err := kept(a)
+	kept, err := r.kept(a)
 	if err != nil {
 		return err
 	}
 	if at < 0 {
-		o.Attributes = append(o.Attributes, kept)
+		o.Attributes = o.Attributes.Add(kept)
 	} else {
-		o.Attributes[at] = kept
+		o.Attributes = o.Attributes.Replace(at, kept)
 	}
-	return nil
+	return inOrder(o, a)
 }
 
 func manyValued(o *kmip.Object, a kmip.Attribute) error {
 	return kmip.Errorf(kmip.ResultReasonMultiValuedAttribute, "%q has the attribute %v more than once", o.UniqueIdentifier, a)
-}
-
-// readOnly gives a refusal the Result Reason that KMIP 2.1 has for it in tables 172 and 324; those of other operations have
-// another of the same meaning.
-func readOnly(err error) error {
-	var e *kmip.Error
-	if errors.As(err, &e) && e.Reason == kmip.ResultReasonAttributeReadOnly {
-		return &kmip.Error{Reason: kmip.ResultReasonReadOnlyAttribute, Message: e.Message, Err: e.Err}
-	}
-	return err
 }
 
 // present is the one instance of an attribute that an object has, or a new one of value zero. The type of a vendor attribute

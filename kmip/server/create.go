@@ -1,6 +1,7 @@
 package server
 
 import (
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -176,14 +177,8 @@ func (r *Request) prepare(k *call, t kmip.ObjectType, given kmip.Attributes) (*k
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := settable(given); err != nil {
+	if given, err = r.settable(t, given); err != nil {
 		return nil, nil, err
-	}
-	if l, ok := kmip.Get[kmip.UsageLimits](given, ttlv.TagUsageLimits); ok {
-		if l, err = unused(l); err != nil {
-			return nil, nil, err
-		}
-		given = given.With(ttlv.TagUsageLimits, l)
 	}
 	token := backend == r.server.HSM
 	if err := r.mayWrapWith(given, token); err != nil {
@@ -243,24 +238,32 @@ var wraps = need{
 	usage: kmip.CryptographicUsageMaskEncrypt | kmip.CryptographicUsageMaskWrapKey,
 }
 
-// settable refuses attributes that a client may not set, and second instances of what has one.
-func settable(given kmip.Attributes) error {
-	for i, a := range given {
-		rule := kmip.RuleOf(a.Tag)
-		stated := a.Tag == ttlv.TagObjectType || a.Tag == ttlv.TagCertificateType // the object says it, too
-		if rule == nil || !rule.ClientSets && !stated || a.Tag == ttlv.TagAttribute && a.Vendor == kmip.VendorServer {
-			return kmip.Errorf(kmip.ResultReasonAttributeReadOnly, "the attribute %v is set by the server", a)
-		}
-		for _, b := range given[:i] {
-			if a.Is(b) && !rule.Multiple {
-				return kmip.Errorf(kmip.ResultReasonAttributeSingleValued, "the attribute %v has one value, the request gives more", a)
-			}
-			if a.Equal(b) {
-				return kmip.Errorf(kmip.ResultReasonInvalidField, "the request gives the attribute %v twice with one value", a)
-			}
-		}
+// settable lists the attributes that a client gives a new object, as they are kept. It refuses those that a client may not set
+// or objects of that type do not have, second instances of what has one, and dates in a wrong order.
+func (r *Request) settable(t kmip.ObjectType, given kmip.Attributes) (kmip.Attributes, error) {
+	if len(given) > 4*mostInstances {
+		return nil, kmip.Errorf(kmip.ResultReasonServerLimitExceeded, "the request gives a new object %d attributes", len(given))
 	}
-	return nil
+	list := make(kmip.Attributes, 0, len(given)+16)
+	for _, a := range given {
+		rule := kmip.RuleOf(a.Tag)
+		switch {
+		case rule == nil || !rule.ClientSets && !rule.Stated || a.Tag == ttlv.TagAttribute && a.Vendor == kmip.VendorServer:
+			return nil, kmip.Errorf(kmip.ResultReasonAttributeReadOnly, "the attribute %v is set by the server", a)
+		case !rule.AppliesEver(t):
+			return nil, kmip.Errorf(kmip.ResultReasonInvalidAttribute, "a %v has no attribute %v", t, a)
+		case !rule.Multiple && slices.ContainsFunc(list, a.Is):
+			return nil, kmip.Errorf(kmip.ResultReasonAttributeSingleValued, "the attribute %v has one value, the request gives more", a)
+		case list.Has(a):
+			return nil, kmip.Errorf(kmip.ResultReasonInvalidField, "the request gives the attribute %v twice with one value", a)
+		}
+		kept, err := r.kept(a)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, kept)
+	}
+	return list, orderly(list)
 }
 
 // initial completes the attributes of a new object. KMIP 2.1 §4.

@@ -39,7 +39,9 @@ func (r *Request) query(_ *call, q *kmip.QueryRequest) (*kmip.QueryResponse, err
 	for _, f := range q.QueryFunction {
 		switch f {
 		case kmip.QueryFunctionQueryOperations:
-			response.Operation = r.server.supported(r.version)
+			response.Operation = slices.DeleteFunc(r.server.supported(r.version), func(op kmip.Operation) bool {
+				return !ttlv.Defined(ttlv.TagOperation, uint32(op), r.version) // Discover Versions is answered under 1.0, too
+			})
 		case kmip.QueryFunctionQueryObjects:
 			response.ObjectType = objectTypesOf(r.version)
 		case kmip.QueryFunctionQueryServerInformation:
@@ -60,7 +62,7 @@ func (r *Request) query(_ *call, q *kmip.QueryRequest) (*kmip.QueryResponse, err
 
 func objectTypesOf(v ttlv.Version) []kmip.ObjectType {
 	return slices.DeleteFunc(slices.Clone(objectTypes), func(t kmip.ObjectType) bool {
-		return t == kmip.ObjectTypePGPKey && v < ttlv.V1_2
+		return !ttlv.Defined(ttlv.TagObjectType, uint32(t), v)
 	})
 }
 

@@ -59,7 +59,7 @@ func TestWindow(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			q := aes("")
-			q.Attributes = q.Attributes.With(ttlv.TagProcessStartDate, test.start).With(ttlv.TagProtectStopDate, test.stop)
+			q.Attributes = q.Attributes.With(ttlv.TagActivationDate, past).With(ttlv.TagProcessStartDate, test.start).With(ttlv.TagProtectStopDate, test.stop)
 			uid := string(must[kmip.CreateResponse](t, c, kmip.OperationCreate, q).UniqueIdentifier)
 			_, err := client.Do[kmip.EncryptResponse](t.Context(), c, kmip.OperationEncrypt, ecb(uid, 1))
 			require.Equal(t, test.encrypts, err == nil, "%v", err)

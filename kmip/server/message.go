@@ -186,6 +186,7 @@ func invalid(err error) error {
 // was done before it is taken back.
 func (r *Request) batch() {
 	r.encoder.Reset(r.encoder.Bytes(), r.version)
+	r.encoder.BeStrict()
 	start := len(r.encoder.Bytes())
 	message := r.encoder.Begin(ttlv.TagResponseMessage)
 	count := r.begin(r.version, r.now, r.hashed, r.header.ClientCorrelationValue, len(r.items))
@@ -337,10 +338,24 @@ func (r *Request) succeed(op *operation, item *kmip.RequestBatchItem, response a
 	e.Enum(ttlv.TagResultStatus, uint32(kmip.ResultStatusSuccess))
 	r.statuses = append(r.statuses, len(e.Bytes())-8) // an Enumeration's value: four bytes and four of padding
 	if err := e.Value(ttlv.TagResponsePayload, response); err != nil {
-		return err
+		return inexpressible(err)
 	}
 	e.End(mark)
 	return nil
+}
+
+// inexpressible makes a client's error of one that the client's version has no word for.
+func inexpressible(err error) error {
+	var u *ttlv.UndefinedError
+	switch {
+	case !errors.As(err, &u):
+		return err
+	case u.Tag == ttlv.TagKeyFormatType:
+		return kmip.Errorf(kmip.ResultReasonKeyFormatTypeNotSupported, "%w", err)
+	case u.Tag == ttlv.TagObjectType:
+		return kmip.Errorf(kmip.ResultReasonInvalidObjectType, "%w", err)
+	}
+	return kmip.Errorf(kmip.ResultReasonFeatureNotSupported, "%w", err)
 }
 
 // fail appends the answer of an operation that was not performed. What is not the client's to know is logged, and the
@@ -355,7 +370,7 @@ func (c *conn) fail(v ttlv.Version, item *kmip.RequestBatchItem, err error, numb
 		e.ByteString(ttlv.TagUniqueBatchItemID, item.UniqueBatchItemID)
 	}
 	e.Enum(ttlv.TagResultStatus, uint32(kmip.ResultStatusOperationFailed))
-	e.Enum(ttlv.TagResultReason, uint32(kmip.ReasonOf(err).At(v)))
+	e.Enum(ttlv.TagResultReason, uint32(kmip.ReasonOf(err).For(item.Operation, v)))
 	e.Text(ttlv.TagResultMessage, c.explain(err, number))
 	if d := (*denial)(nil); errors.As(err, &d) {
 		if err := e.Value(ttlv.TagResponsePayload, d.payload); err != nil {

@@ -3,7 +3,6 @@ package server
 import (
 	"strongroom/kmip"
 	"strongroom/kmip/ttlv"
-	"strongroom/store/soft"
 )
 
 // register answers Register. KMIP 2.1 §6.1.43. A wrapped key is kept as it is, and can be given back but not used.
@@ -59,7 +58,7 @@ func importable(a kmip.Attributes) kmip.Attributes {
 	var kept kmip.Attributes
 	for _, x := range a {
 		rule := kmip.RuleOf(x.Tag)
-		if rule != nil && rule.ClientSets && !(x.Tag == ttlv.TagAttribute && x.Vendor == kmip.VendorServer) {
+		if rule != nil && (rule.ClientSets || rule.Stated) && !(x.Tag == ttlv.TagAttribute && x.Vendor == kmip.VendorServer) {
 			kept = append(kept, x)
 		}
 	}
@@ -74,9 +73,18 @@ func (r *Request) keep(k *call, t kmip.ObjectType, attributes kmip.Attributes, v
 	if t == kmip.ObjectTypeTemplate {
 		return "", kmip.Errorf(kmip.ResultReasonInvalidObjectType, "templates are not supported: send the attributes themselves")
 	}
+	attributes, v, err := r.arrival(attributes, v)
+	if err != nil {
+		return "", err
+	}
 	o, backend, err := r.prepare(k, t, attributes)
 	if err != nil {
 		return "", err
+	}
+	if _, _, token, _ := kmip.HSMKey(o.UniqueIdentifier); token {
+		if v, err = forToken(v); err != nil {
+			return "", err
+		}
 	}
 	if err := quantumSafe(o.Attributes.With(ttlv.TagCryptographicLength, lengthOf(o, v))); err != nil {
 		return "", err
@@ -94,27 +102,4 @@ func lengthOf(o *kmip.Object, v *kmip.Value) int32 {
 		return b.CryptographicLength
 	}
 	return o.Attributes.Length()
-}
-
-// unwrap takes the wrapping off a key block, with the key that it names.
-func (r *Request) unwrap(v *kmip.Value) (*kmip.Value, error) {
-	block := v.KeyBlock()
-	if block == nil || block.KeyWrappingData == nil {
-		return v, nil
-	}
-	information := block.KeyWrappingData.EncryptionKeyInformation
-	if information == nil {
-		return nil, kmip.Errorf(kmip.ResultReasonInvalidField, "the Key Wrapping Data name no encryption key")
-	}
-	o, err := r.openSecond(information.UniqueIdentifier, unwraps)
-	if err != nil {
-		return nil, err
-	}
-	return soft.UnwrapValue(r.ctx, o.Key, v)
-}
-
-// unwraps is the need of a key that unwraps another.
-var unwraps = need{
-	states: in(kmip.StateActive, kmip.StateDeactivated), right: kmip.OperationDecrypt, window: fromProcessStart,
-	usage: kmip.CryptographicUsageMaskUnwrapKey | kmip.CryptographicUsageMaskDecrypt,
 }

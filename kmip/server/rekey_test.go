@@ -49,7 +49,7 @@ func TestReKey(t *testing.T) {
 			q := aes("old")
 			q.Attributes = q.Attributes.Plus(ttlv.TagName, name("one")).Plus(ttlv.TagName, name("two")).
 				With(ttlv.TagContactInformation, "ops").With(ttlv.TagDeactivationDate, time.Now().Add(1000*time.Second)).
-				Plus(ttlv.TagLink, kmip.Link{LinkType: kmip.LinkTypeParentLink, LinkedObjectIdentifier: "parent"})
+				Plus(ttlv.TagLink, kmip.Link{LinkType: kmip.LinkTypeCertificateLink, LinkedObjectIdentifier: "parent"})
 			must[kmip.CreateResponse](t, c, kmip.OperationCreate, q)
 			before := attributesOf(t, c, "old")
 			material := must[kmip.GetResponse](t, c, kmip.OperationGet, &kmip.GetRequest{UniqueIdentifier: "old"}).SymmetricKey.KeyBlock.KeyValue.Material
@@ -63,9 +63,9 @@ func TestReKey(t *testing.T) {
 			require.Empty(t, kmip.All[kmip.Name](old, ttlv.TagName))
 			require.Equal(t, []kmip.Name{name("one"), name("two"), name("three")}, kmip.All[kmip.Name](replacement, ttlv.TagName))
 			require.Equal(t, []kmip.UniqueIdentifier{made.UniqueIdentifier}, linksOf(old, kmip.LinkTypeReplacementObjectLink))
-			require.Equal(t, []kmip.UniqueIdentifier{"parent"}, linksOf(old, kmip.LinkTypeParentLink))
+			require.Equal(t, []kmip.UniqueIdentifier{"parent"}, linksOf(old, kmip.LinkTypeCertificateLink))
 			require.Equal(t, []kmip.UniqueIdentifier{"old"}, linksOf(replacement, kmip.LinkTypeReplacedObjectLink))
-			require.Empty(t, linksOf(replacement, kmip.LinkTypeParentLink))
+			require.Empty(t, linksOf(replacement, kmip.LinkTypeCertificateLink))
 			contact, _ := kmip.Get[string](replacement, ttlv.TagContactInformation)
 			require.Equal(t, "others", contact)
 			require.Equal(t, before.UsageMask(), replacement.UsageMask())

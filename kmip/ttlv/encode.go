@@ -23,7 +23,7 @@ func (e *Encoder) encode(c *codec, tag Tag, p unsafe.Pointer) error {
 	case kindInt:
 		e.word(tag, TypeInteger, *(*uint32)(p))
 	case kindEnum:
-		e.word(tag, TypeEnumeration, *(*uint32)(p))
+		return e.enum(tag, *(*uint32)(p))
 	case kindInterval:
 		e.word(tag, TypeInterval, *(*uint32)(p))
 	case kindLong:
@@ -45,6 +45,15 @@ func (e *Encoder) encode(c *codec, tag Tag, p unsafe.Pointer) error {
 	default:
 		return e.compound(c, tag, p)
 	}
+	return nil
+}
+
+// enum appends an enumeration of a structure.
+func (e *Encoder) enum(tag Tag, n uint32) error {
+	if e.strict && !Defined(tag, n, e.version) {
+		return &UndefinedError{tag, n, e.version}
+	}
+	e.word(tag, TypeEnumeration, n)
 	return nil
 }
 

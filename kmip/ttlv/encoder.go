@@ -24,6 +24,7 @@ type Encoder struct {
 	version Version
 	index   int // of version in versions
 	recent  recentCodecs
+	strict  bool
 }
 
 var encoders = sync.Pool{New: func() any { return new(Encoder) }}
@@ -48,6 +49,15 @@ func Append(dst []byte, v Version, tag Tag, x any) ([]byte, error) {
 func (e *Encoder) Reset(dst []byte, v Version) {
 	e.buf, e.version, e.index = dst, v, v.index()
 }
+
+// BeStrict makes every Enumeration in a structure that the version does not define an *UndefinedError, from now on.
+func (e *Encoder) BeStrict() { e.strict = true }
+
+// Strict says whether BeStrict was called.
+func (e *Encoder) Strict() bool { return e.strict }
+
+// Rewind drops what was appended since the buffer was mark bytes long.
+func (e *Encoder) Rewind(mark int) { e.buf = e.buf[:mark] }
 
 // Bytes returns the buffer given to Reset with all that was appended.
 func (e *Encoder) Bytes() []byte { return e.buf }
