@@ -85,7 +85,7 @@ func (c *ccm) counter(nonce []byte) (cipher.Stream, []byte) {
 // mac is the CBC-MAC of the lengths, the additional data and the data (SP 800-38C §6.1 and Appendix A.2).
 func (c *ccm) mac(nonce, plain, additional []byte) []byte {
 	sum := make([]byte, 16)
-	sum[0] = byte((c.tag-2)/2<<3 | 14 - c.nonce)
+	sum[0] = byte((c.tag-2)/2<<3 + 14 - c.nonce)
 	if len(additional) > 0 {
 		sum[0] |= 1 << 6
 	}
