@@ -28,7 +28,7 @@ func (c *Config) resolve() {
 		}
 	}
 	under(folder, &c.DataDir)
-	for _, p := range []*string{&c.KMIP.Certificate, &c.KMIP.PrivateKey, &c.KMIP.ClientCA, &c.KMIP.CRL} {
+	for _, p := range []*string{&c.KMIP.Certificate, &c.KMIP.PrivateKey, &c.KMIP.ClientCA, &c.KMIP.CRL, &c.KMIP.Passwords} {
 		under(folder, p)
 	}
 	if isPath(c.Seal.MasterKeyFile) {

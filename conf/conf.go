@@ -56,6 +56,9 @@ type KMIP struct {
 	CRL string `toml:"crl"`
 	// Identity is the field of a client's certificate that names it: cn, email, uri or dns.
 	Identity string `toml:"identity"`
+	// Passwords is a file of the clients that must say a password beside showing a certificate (strongroomd client password
+	// writes it); "" is none. It is read again on SIGHUP.
+	Passwords string `toml:"passwords"`
 	// TLSMin is the oldest TLS version spoken: "1.2" or "1.3".
 	TLSMin string `toml:"tls_min"`
 }

@@ -31,6 +31,7 @@ func (c *Config) CheckSafe() error {
 	look("kmip.client_ca", c.KMIP.ClientCA, anyWrite)
 	look("kmip.crl", c.KMIP.CRL, anyWrite)
 	look("kmip.private_key", c.KMIP.PrivateKey, othersRead)
+	look("kmip.passwords", c.KMIP.Passwords, othersRead)
 	if isPath(c.Seal.MasterKeyFile) {
 		look("seal.master_key_file", c.Seal.MasterKeyFile, othersRead)
 	}

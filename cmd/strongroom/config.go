@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -27,6 +28,9 @@ type settings struct {
 	PrivateKey  string `toml:"private_key"`
 	ServerName  string `toml:"server_name"`
 	KMIPVersion string `toml:"kmip_version"`
+
+	Username     string `toml:"username"`
+	PasswordFile string `toml:"password_file"`
 }
 
 // A setting is one of the settings, and where else it may be given.
@@ -45,6 +49,8 @@ var settingsTable = []setting{
 	{"private_key", "`FILE` of its private key (PEM)", true, true, func(s *settings) *string { return &s.PrivateKey }},
 	{"server_name", "`NAME` in the server's certificate, where it is not the host of its address", false, false, func(s *settings) *string { return &s.ServerName }},
 	{"kmip_version", "protocol `VERSION` to speak (default 2.1)", false, false, func(s *settings) *string { return &s.KMIPVersion }},
+	{"username", "user `NAME` to say beside showing the certificate, where the server asks for one", false, false, func(s *settings) *string { return &s.Username }},
+	{"password_file", "`FILE` whose first line is its password", true, false, func(s *settings) *string { return &s.PasswordFile }},
 }
 
 func (s *setting) flag() string { return strings.ReplaceAll(s.key, "_", "-") }
@@ -143,12 +149,37 @@ func (s *settings) client() (client.Config, error) {
 			return client.Config{}, fmt.Errorf("loading the server's authority: %s has no certificate", s.CA)
 		}
 	}
+	if config.Credentials, err = s.credentials(); err != nil {
+		return client.Config{}, err
+	}
 	if s.KMIPVersion != "" {
 		if config.Version, err = versionNamed(s.KMIPVersion); err != nil {
 			return client.Config{}, err
 		}
 	}
 	return config, nil
+}
+
+// credentials say the user name and password, where there are any.
+func (s *settings) credentials() ([]kmip.Credential, error) {
+	if s.Username == "" && s.PasswordFile == "" {
+		return nil, nil
+	}
+	if s.Username == "" || s.PasswordFile == "" {
+		return nil, misused("--username and --password-file go together")
+	}
+	text, err := os.ReadFile(s.PasswordFile)
+	if err != nil {
+		return nil, fmt.Errorf("reading your password: %w", err)
+	}
+	defer clear(text)
+	line, _, _ := bytes.Cut(text, []byte("\n"))
+	c := kmip.UsernameAndPassword{Username: s.Username, Password: string(bytes.TrimSuffix(line, []byte("\r")))}
+	value, err := ttlv.Append(nil, ttlv.V1_0, ttlv.TagCredentialValue, &c)
+	if err != nil {
+		return nil, err
+	}
+	return []kmip.Credential{{CredentialType: kmip.CredentialTypeUsernameAndPassword, CredentialValue: value}}, nil
 }
 
 // versionNamed is the protocol version of a name such as 1.4.

@@ -28,7 +28,7 @@ type client struct {
 // clientCommand holds the commands about clients.
 func clientCommand() *cobra.Command {
 	cmd := group("client", "Clients of the server")
-	cmd.AddCommand(clientAddCommand())
+	cmd.AddCommand(clientAddCommand(), clientPasswordCommand())
 	return cmd
 }
 

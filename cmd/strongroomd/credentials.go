@@ -10,9 +10,10 @@ import (
 
 	"strongroom/conf"
 	"strongroom/kmip/server"
+	"strongroom/password"
 )
 
-// credentialsOf reads the files of the TLS side.
+// credentialsOf reads the files of the TLS side, and the one of passwords.
 func credentialsOf(c *conf.Config) (*server.Credentials, error) {
 	pair, err := tls.LoadX509KeyPair(c.KMIP.Certificate, c.KMIP.PrivateKey)
 	if err != nil {
@@ -27,6 +28,11 @@ func credentialsOf(c *conf.Config) (*server.Credentials, error) {
 		return nil, fmt.Errorf("%s has no certificate", c.KMIP.ClientCA)
 	}
 	credentials := &server.Credentials{Certificate: pair, ClientCA: pool, Identity: c.KMIP.Identity, MinVersion: tls.VersionTLS12}
+	if c.KMIP.Passwords != "" {
+		if credentials.Passwords, err = password.Read(c.KMIP.Passwords); err != nil {
+			return nil, fmt.Errorf("reading kmip.passwords: %w", err)
+		}
+	}
 	if c.KMIP.TLSMin == "1.3" {
 		credentials.MinVersion = tls.VersionTLS13
 	}

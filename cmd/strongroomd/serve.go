@@ -43,7 +43,7 @@ func serveCommand() *cobra.Command {
 		Use:   "serve",
 		Short: "Answer KMIP until told to stop",
 		Long: `Answer KMIP until SIGTERM or SIGINT; requests that have begun are finished first. SIGHUP reads the certificates, the
-revocation list, hsm_admin and create again, tries PINs again that were refused, and reopens the audit log.
+revocation list, the passwords, hsm_admin and create again, tries PINs again that were refused, and reopens the audit log.
 
 A configuration that is not safe, a private key that others may read for one, is refused.`,
 		Example: `  strongroomd serve --config /etc/strongroom/strongroom.toml

@@ -11,7 +11,7 @@ import (
 // it too, or a ticket in its place. Of others nothing is asked, and what they say is not looked at, but for tickets, which bring
 // bounds of their own. KMIP 2.1 §9.11.
 func (r *Request) authenticate() error {
-	needed := r.server.Passwords.Needs(r.identity)
+	needed := r.server.Gate.passwords.Needs(r.identity)
 	if r.header.Authentication == nil {
 		if needed {
 			return unproven(r.identity)
@@ -74,7 +74,7 @@ func (r *Request) proves(c *kmip.Credential, needed bool) (bool, error) {
 	}
 	ctx, cancel := context.WithTimeout(r.conn.ctx, r.server.Limits.OperationTimeout)
 	defer cancel()
-	answer, err := r.server.Passwords.Prove(ctx, r.identity, value, &r.proven)
+	answer, err := r.server.Gate.passwords.Prove(ctx, r.identity, value, &r.proven)
 	if answer != nil {
 		r.hashed = answer
 	}

@@ -10,13 +10,15 @@ import (
 	"sync/atomic"
 
 	"strongroom/authz"
+	"strongroom/password"
 )
 
-// A Gate is the TLS side of the server: its certificate, who signs its clients, whose certificates are revoked, and which
-// field of a client's certificate is its identity. It can be replaced while serving.
+// A Gate is the TLS side of the server: its certificate, who signs its clients, whose certificates are revoked, which field of a
+// client's certificate is its identity, and who must say a password beside. It can be replaced while serving.
 type Gate struct {
 	state      atomic.Pointer[gateState]
 	generation atomic.Uint64
+	passwords  *password.Guard
 }
 
 type gateState struct {
@@ -31,11 +33,12 @@ type Credentials struct {
 	Revoked     func(*x509.Certificate) bool // nil: no revocation list
 	Identity    string                       // "cn", "email", "uri" or "dns"
 	MinVersion  uint16                       // tls.VersionTLS12 where 0
+	Passwords   *password.Table              // nil: nobody needs one
 }
 
 // NewGate makes a gate of c.
 func NewGate(c Credentials) *Gate {
-	g := new(Gate)
+	g := &Gate{passwords: password.NewGuard(nil, nil)}
 	g.Replace(c)
 	return g
 }
@@ -54,6 +57,7 @@ func (g *Gate) Replace(c Credentials) {
 		ClientCAs:        c.ClientCA,
 		VerifyConnection: func(cs tls.ConnectionState) error { _, err := s.identify(&cs); return err },
 	}
+	g.passwords.Replace(c.Passwords)
 	g.state.Store(s)
 	g.generation.Add(1)
 }

@@ -23,7 +23,6 @@ import (
 	"strongroom/kmip"
 	"strongroom/kmip/client"
 	"strongroom/kmip/ttlv"
-	"strongroom/password"
 	"strongroom/store"
 	"strongroom/store/seal"
 )
@@ -65,7 +64,7 @@ func newRig(t testing.TB, limits Limits) *rig {
 	authority := new(atomic.Pointer[authz.Table])
 	authority.Store(&authz.Table{HSMAdmin: []string{"admin"}, Create: []string{"*"}})
 	g.server = New(Config{
-		Store: db, Access: db, Passwords: password.NewGuard(nil, nil), Authority: authority, Audit: audit, Limits: limits, Version: "test",
+		Store: db, Access: db, Authority: authority, Audit: audit, Limits: limits, Version: "test",
 		Gate: NewGate(Credentials{Certificate: g.issue("localhost"), ClientCA: g.pool, Identity: "cn"}),
 		Log:  slog.New(slog.DiscardHandler),
 	})

@@ -16,7 +16,6 @@ import (
 	"strongroom/authz"
 	"strongroom/kmip"
 	"strongroom/kmip/ttlv"
-	"strongroom/password"
 )
 
 // Limits bound what a client can make the server do. Zero means the default.
@@ -63,8 +62,7 @@ type Config struct {
 	HSM       kmip.Backend                 // those that do; nil without a token
 	Access    kmip.Access                  // lists of grants
 	Authority *atomic.Pointer[authz.Table] // replaced when the configuration is read again
-	Gate      *Gate                        // TLS and identities
-	Passwords *password.Guard              // who must say one beside; nil for nobody
+	Gate      *Gate                        // TLS, identities and passwords
 	Audit     *Audit
 	Limits    Limits
 	Log       *slog.Logger

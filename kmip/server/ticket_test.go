@@ -75,7 +75,9 @@ func (g *rig) needPassword(identity, username, word string) {
 	require.NoError(g.t, err)
 	table, err := password.NewTable([]password.User{{Identity: identity, Username: username, Password: hash, HashedPassword: password.HashOf(username, []byte(word))}})
 	require.NoError(g.t, err)
-	g.server.Passwords.Replace(table)
+	credentials := g.server.Gate.state.Load().Credentials
+	credentials.Passwords = table
+	g.server.Gate.Replace(credentials)
 }
 
 func TestCredentials(t *testing.T) {
