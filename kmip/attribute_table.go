@@ -10,18 +10,18 @@ import (
 // An AttributeRule is one row of the table of attributes: KMIP 2.1 §4, and the attributes of KMIP 1.4 §3 that 2.x dropped.
 type AttributeRule struct {
 	Tag            ttlv.Tag
-	Name           string       // in KMIP 1.x
-	Since, Until   ttlv.Version // the versions that define it
-	Multiple       bool         // may have more than one instance
-	ServerSets     bool         // the server may set it first
-	ClientSets     bool         // the client may set it first: when the object is made, or later while it has no value
-	Stated         bool         // set by the server alone; but a request that makes an object may state it
-	ServerModifies bool         // the server may change it without being asked
-	Modify         bool         // the client may modify it
-	Delete         bool         // the client may delete it
-	Implicit       OperationSet // these may set it without being told to
-	Always         ObjectTypeSet  // these always have a value
-	Zero           any          // the zero value of its type; nil for a vendor attribute, whose type is its own
+	Name           string        // in KMIP 1.x
+	Since, Until   ttlv.Version  // the versions that define it
+	Multiple       bool          // may have more than one instance
+	ServerSets     bool          // the server may set it first
+	ClientSets     bool          // the client may set it first: when the object is made, or later while it has no value
+	Stated         bool          // set by the server alone; but a request that makes an object may state it
+	ServerModifies bool          // the server may change it without being asked
+	Modify         bool          // the client may modify it
+	Delete         bool          // the client may delete it
+	Implicit       OperationSet  // these may set it without being told to
+	Always         ObjectTypeSet // these always have a value
+	Zero           any           // the zero value of its type; nil for a vendor attribute, whose type is its own
 
 	applies applies
 
