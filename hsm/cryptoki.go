@@ -18,7 +18,7 @@ type cryptoki interface {
 	openSession(slot uint) (session, error)
 	closeSession(s session) error
 	state(s session) (uint, error)      // CKS_xxx
-	login(s session, pin []byte) error  // as CKU_USER
+	login(s session, slot *Slot) error  // as CKU_USER, with the PIN of slot
 	random(s session, out []byte) error // fills out
 	destroy(s session, object handle) error
 	create(s session, t template) (handle, error)

@@ -79,6 +79,10 @@ func faultOf(err error) fault {
 	if err == errStale {
 		return faultSession
 	}
+	var gone *workerGone
+	if errors.As(err, &gone) {
+		return faultDevice
+	}
 	var retry again
 	if errors.As(err, &retry) {
 		return faultSession

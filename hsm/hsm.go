@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"strongroom/kmip"
@@ -18,9 +20,16 @@ type Module struct {
 	Library string            // an absolute path
 	Env     map[string]string // environment variables, set before the library is loaded
 
-	// Isolation says where the library runs: "none", in this process; "process", in a worker process, which is not
-	// available yet and refused; "auto" (or ""), which for now means "none".
+	// Isolation says where the library runs: "none", in this process; "process", in a worker process; "auto" (or ""), which
+	// means "process" for any library but SoftHSM, where Worker is given.
 	Isolation string
+
+	// Worker makes the command of a worker process, which calls Work with this Module.
+	Worker func() *exec.Cmd
+
+	// CallLimit is how long a call may take in a worker process, which is killed then; 0 means 30 s. Calls that make keys may
+	// take six times as long.
+	CallLimit time.Duration
 
 	Slots []Slot
 }
@@ -65,12 +74,13 @@ func Open(ctx context.Context, modules []Module, r Records, log *slog.Logger) (*
 	if err := errors.Join(faultsIn(modules)...); err != nil {
 		return nil, err
 	}
-	if err := environment(modules); err != nil {
+	here := slices.DeleteFunc(slices.Clone(modules), func(m Module) bool { return m.isolated() })
+	if err := environment(here); err != nil {
 		return nil, err
 	}
 	h := &HSM{records: r, log: log, slots: map[uint32]*slot{}}
 	for _, m := range modules {
-		loaded, err := loadModule(m.Library)
+		loaded, err := loadModule(&m, log)
 		if err != nil {
 			return nil, errors.Join(err, h.Close())
 		}
@@ -83,6 +93,17 @@ func Open(ctx context.Context, modules []Module, r Records, log *slog.Logger) (*
 		_, _ = h.slots[number].connection(ctx) // says in the log what came of it
 	}
 	return h, nil
+}
+
+// isolated says whether the module runs in a worker process.
+func (m *Module) isolated() bool {
+	switch m.Isolation {
+	case "process":
+		return true
+	case "none":
+		return false
+	}
+	return m.Worker != nil && !strings.Contains(strings.ToLower(filepath.Base(m.Library)), "softhsm")
 }
 
 func newSlot(s Slot, m *module, log *slog.Logger) *slot {
@@ -103,7 +124,9 @@ func faultsIn(modules []Module) (all []error) {
 		switch m.Isolation {
 		case "", "auto", "none":
 		case "process":
-			fault("module %s: isolation: \"process\" is not available yet", m.Library)
+			if m.Worker == nil {
+				fault("module %s: isolation: there is no command for a worker process", m.Library)
+			}
 		default:
 			fault("module %s: isolation: %q is none of auto, none, process", m.Library, m.Isolation)
 		}

@@ -13,6 +13,7 @@ package hsm
 import "C"
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"sync"
@@ -168,7 +169,9 @@ func (l *lanes) operate(functions unsafe.Pointer, operation, resume C.int, s ses
 		return C.sr_result{rv: pkcs11.CKR_HOST_MEMORY} // no thread could be started
 	}
 	<-j.done
-	copy(m.IV, iv)
+	if operation == C.SR_ENCRYPT && !bytes.Equal(m.IV, iv) {
+		copy(m.IV, iv)
+	}
 	copy(out, result)
 	return c.result
 }

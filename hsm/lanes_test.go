@@ -52,7 +52,10 @@ func TestLanesClear(t *testing.T) {
 	require.NoError(t, h.Generate(t.Context(), aesObject("k", 256)))
 	o, err := h.slots[4].object(t.Context(), "k")
 	require.NoError(t, err)
-	l := o.conn.module.lib.(*library)
+	l, here := o.conn.module.lib.(*library)
+	if !here {
+		t.Skip("the lanes are in the worker process")
+	}
 	l.quick.busy.Add(1) // as if another operation were here
 	defer l.quick.busy.Add(-1)
 	secret := bytes.Repeat([]byte("secret"), 20)

@@ -147,9 +147,19 @@ func (l *library) state(s session) (uint, error) {
 	return uint(r.n), check(r.rv)
 }
 
-func (l *library) login(s session, pin []byte) error {
+func (l *library) login(s session, slot *Slot) error {
+	if slot.PIN == nil {
+		return errNoPIN
+	}
+	pin, err := slot.PIN()
+	if err != nil {
+		return fmt.Errorf("reading the PIN: %w", err)
+	}
+	defer clear(pin)
 	return check(C.sr_login(l.functions, C.ck_ulong(s), bytesOf(pin), C.ck_ulong(len(pin))))
 }
+
+var errNoPIN = errors.New("no PIN is configured")
 
 func (l *library) random(s session, out []byte) error {
 	return check(C.sr_random(l.functions, C.ck_ulong(s), bytesOf(out), C.ck_ulong(len(out))))

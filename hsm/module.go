@@ -1,9 +1,12 @@
 package hsm
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -53,8 +56,9 @@ var loaded = struct {
 	byPath map[string]*module
 }{byPath: map[string]*module{}}
 
-// loadModule loads and initializes the library at an absolute path, or shares it with those who did.
-func loadModule(path string) (*module, error) {
+// loadModule loads and initializes a library, here or in a worker process, or shares it with those who did.
+func loadModule(want *Module, log *slog.Logger) (*module, error) {
+	path := want.Library
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return nil, fmt.Errorf("loading module: %w", err)
@@ -63,7 +67,7 @@ func loadModule(path string) (*module, error) {
 	defer loaded.mu.Unlock()
 	m := loaded.byPath[real]
 	if m == nil {
-		lib, err := openLibrary(real)
+		lib, err := want.open(real, log)
 		if err != nil {
 			return nil, fmt.Errorf("loading module: %w", err)
 		}
@@ -72,11 +76,20 @@ func loadModule(path string) (*module, error) {
 	}
 	if m.users == 0 {
 		if err := m.initialize(); err != nil {
+			m.forget()
 			return nil, fmt.Errorf("module %s: C_Initialize: %w", path, err)
 		}
 	}
 	m.users++
 	return m, nil
+}
+
+// open gives the library at a path.
+func (m *Module) open(path string, log *slog.Logger) (cryptoki, error) {
+	if !m.isolated() {
+		return openLibrary(path)
+	}
+	return &remote{command: m.Worker, limit: cmp.Or(m.CallLimit, 30*time.Second), log: log}, nil
 }
 
 // unload finalizes the module when its last user goes, once no call is inside. The library stays loaded.
@@ -86,12 +99,20 @@ func (m *module) unload(ctx context.Context) error {
 	if m.users--; m.users > 0 {
 		return nil
 	}
+	m.forget()
 	if err := m.gate.shut(ctx); err != nil {
 		return fmt.Errorf("module %s: a call hangs in it: %w", m.path, err)
 	}
 	defer m.gate.open()
 	m.generation.Add(1)
 	return m.lib.finalize()
+}
+
+// forget lets a module in a worker process be configured anew; one in this process stays loaded. The caller has loaded.mu.
+func (m *module) forget() {
+	if _, away := m.lib.(*remote); away {
+		maps.DeleteFunc(loaded.byPath, func(_ string, other *module) bool { return other == m })
+	}
 }
 
 func (m *module) initialize() error {

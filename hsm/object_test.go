@@ -226,7 +226,7 @@ func TestOpenRefuses(t *testing.T) {
 	for want, m := range map[string]Module{
 		"not an absolute path":                 {Library: "libsofthsm2.so"},
 		"no such file":                         {Library: "/nowhere/libpkcs11.so"},
-		`"process" is not available yet`:       {Library: "/l.so", Isolation: "process"},
+		"no command for a worker process":      {Library: "/l.so", Isolation: "process"},
 		`"thread" is none of`:                  {Library: "/l.so", Isolation: "thread"},
 		"slot 4: no PIN":                       {Library: "/l.so", Slots: []Slot{{Number: 4}}},
 		"slot 4: given twice":                  {Library: "/l.so", Slots: []Slot{{Number: 4, PIN: pin("")}, {Number: 4, PIN: pin("")}}},
@@ -258,6 +258,7 @@ func textFile(t *testing.T) string {
 }
 
 func TestSelectors(t *testing.T) {
+	pinsAreHere(t)
 	newToken(t, "one")
 	newToken(t, "two")
 	probe := openSlots(t, Slot{Number: 4, TokenLabel: "one", PIN: pin(testPIN)})

@@ -76,11 +76,11 @@ func (f *faulty) tokenInfo(slot uint) (tokenInfo, error) {
 	return f.cryptoki.tokenInfo(slot)
 }
 
-func (f *faulty) login(s session, pin []byte) error {
+func (f *faulty) login(s session, slot *Slot) error {
 	if err := f.before("login"); err != nil {
 		return err
 	}
-	return f.cryptoki.login(s, pin)
+	return f.cryptoki.login(s, slot)
 }
 
 func (f *faulty) initialize() error {
@@ -282,6 +282,7 @@ func TestOpenWithoutToken(t *testing.T) {
 }
 
 func TestWrongPINIsTriedOnce(t *testing.T) {
+	pinsAreHere(t)
 	newToken(t, label(t))
 	var reads atomic.Int64
 	var right atomic.Bool
@@ -308,6 +309,7 @@ func TestWrongPINIsTriedOnce(t *testing.T) {
 }
 
 func TestPINIsWiped(t *testing.T) {
+	pinsAreHere(t)
 	newToken(t, label(t))
 	secret := []byte(testPIN)
 	h := openSlots(t, Slot{Number: 4, TokenLabel: label(t), PIN: func() ([]byte, error) { return secret, nil }})

@@ -3,6 +3,7 @@ package hsm
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -26,7 +27,68 @@ const (
 	soPIN   = "12345678"
 )
 
+// The tests run with the library in this process, or with workerVariable set to "all" in worker processes. A worker process
+// is this program with the path of a library in workerVariable.
+const workerVariable = "STRONGROOM_TEST_HSM_WORKER"
+
+func isolation() string {
+	if os.Getenv(workerVariable) == "all" {
+		return "process"
+	}
+	return "none"
+}
+
+// pinsAreHere skips a test of how this process reads a PIN.
+func pinsAreHere(t *testing.T) {
+	if isolation() == "process" {
+		t.Skip("the worker process has the PIN")
+	}
+}
+
+// workerOf gives the command of a worker process for a library and its slots.
+func workerOf(library string, slots ...Slot) func() *exec.Cmd {
+	return func() *exec.Cmd {
+		cmd := exec.Command(os.Args[0], "-test.run=^$")
+		var numbers []byte
+		for _, s := range slots {
+			numbers = fmt.Appendf(numbers, "%d ", s.Number)
+		}
+		cmd.Env = append(os.Environ(), workerVariable+"="+library, workerVariable+"_SLOTS="+string(numbers))
+		cmd.Stderr = io.Discard // what a crash tells
+		return cmd
+	}
+}
+
+// work is the whole of a worker process. Its slots have one PIN.
+func work(library string) {
+	m := Module{Library: library, Isolation: "none"}
+	for _, text := range strings.Fields(os.Getenv(workerVariable + "_SLOTS")) {
+		var s Slot
+		if _, err := fmt.Sscan(text, &s.Number); err != nil {
+			panic(err)
+		}
+		s.PIN = workerPIN
+		m.Slots = append(m.Slots, s)
+	}
+	if err := Work(m); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// workerPIN is the PIN, or what the file of the variable has.
+func workerPIN() ([]byte, error) {
+	if path := os.Getenv(workerVariable + "_PIN"); path != "" {
+		return os.ReadFile(path)
+	}
+	return []byte(testPIN), nil
+}
+
 func TestMain(m *testing.M) {
+	if library := os.Getenv(workerVariable); library != "" && library != "all" {
+		work(library)
+	}
 	for _, path := range []string{"/usr/lib/softhsm/libsofthsm2.so", "/usr/lib64/softhsm/libsofthsm2.so", "/usr/local/lib/softhsm/libsofthsm2.so"} {
 		if _, err := os.Stat(path); err == nil {
 			softHSM.library = path
@@ -124,10 +186,14 @@ func open(t testing.TB) *HSM {
 
 func openSlots(t testing.TB, slots ...Slot) *HSM {
 	t.Helper()
-	h, err := Open(context.Background(), []Module{{Library: softHSM.library, Slots: slots}}, &memory{}, slog.New(slog.DiscardHandler))
+	h, err := Open(context.Background(), []Module{softHSMModule(slots...)}, &memory{}, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, h.Close()) })
 	return h
+}
+
+func softHSMModule(slots ...Slot) Module {
+	return Module{Library: softHSM.library, Slots: slots, Isolation: isolation(), Worker: workerOf(softHSM.library, slots...)}
 }
 
 // pkcs11Tool runs OpenSC's tool on a token, as another process.

@@ -236,7 +236,7 @@ func (s *slot) sessions(t tokenInfo) int {
 	return n
 }
 
-// authenticate logs in with the PIN, which is wiped. A PIN that was refused is never tried again by itself: tokens lock
+// authenticate logs in with the PIN, where the library is. A PIN that was refused is never tried again by itself: tokens lock
 // after a few.
 func (s *slot) authenticate(c *connection) error {
 	switch {
@@ -244,18 +244,11 @@ func (s *slot) authenticate(c *connection) error {
 		s.wrongPIN = ckError{rv: pkcs11.CKR_PIN_LOCKED}
 	case c.token.Flags&pkcs11.CKF_USER_PIN_FINAL_TRY != 0:
 		s.wrongPIN = errors.New("the token would lock after one more wrong PIN: log in by hand once")
-	case s.PIN == nil:
-		s.wrongPIN = errors.New("no PIN is configured")
 	}
 	if s.wrongPIN != nil {
 		return s.wrongPIN
 	}
-	pin, err := s.PIN()
-	if err != nil {
-		return fmt.Errorf("reading the PIN: %w", err)
-	}
-	defer clear(pin)
-	err = c.module.lib.login(c.anchor, pin)
+	err := c.module.lib.login(c.anchor, &s.Slot)
 	if is(err, pkcs11.CKR_USER_ALREADY_LOGGED_IN) {
 		err = nil
 	}

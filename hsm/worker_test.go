@@ -1,0 +1,219 @@
+package hsm
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"strongroom/kmip"
+)
+
+// All tests of this package pass with the library in a worker process too.
+func TestInWorkerProcess(t *testing.T) {
+	if isolation() == "process" {
+		t.Skip("it is where this runs")
+	}
+	if testing.Short() {
+		t.Skip("it takes as long as all others together")
+	}
+	cmd := exec.Command(os.Args[0], "-test.timeout=120s", "-test.short")
+	cmd.Env = append(os.Environ(), workerVariable+"=all")
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	require.Contains(t, string(out), "PASS")
+}
+
+// isolated opens a new token through a worker process.
+func isolated(t *testing.T, limit time.Duration) (*HSM, *remote) {
+	t.Helper()
+	newToken(t, label(t))
+	slot := Slot{Number: 4, TokenLabel: label(t), PIN: pin("not read here")}
+	m := softHSMModule(slot)
+	m.Isolation, m.CallLimit = "process", limit
+	link := t.TempDir() + "/module.so" // a path of its own: this process may have the library loaded
+	copyFile(t, softHSM.library, link)
+	m.Library, m.Worker = link, workerOf(link, slot)
+	h, err := Open(context.Background(), []Module{m}, &memory{}, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, h.Close()) })
+	return h, h.modules[0].lib.(*remote)
+}
+
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	b, err := os.ReadFile(from)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(to, b, 0o700))
+}
+
+func (r *remote) pid(t *testing.T) int {
+	t.Helper()
+	p := r.current()
+	require.NotNil(t, p)
+	return p.cmd.Process.Pid
+}
+
+// A worker process that dies under load is there again within two seconds; what was under way fails, nothing is answered wrongly.
+func TestWorkerDies(t *testing.T) {
+	h, r := isolated(t, 0)
+	require.NoError(t, h.Generate(t.Context(), aesObject("k", 256)))
+	o, err := h.Object(t.Context(), kmip.HSMIdentifier(4, "k"))
+	require.NoError(t, err)
+	sealed, err := o.Key.Encrypt(t.Context(), &kmip.EncryptRequest{Data: []byte("data")})
+	require.NoError(t, err)
+	open := func() (string, error) {
+		d, err := o.Key.Decrypt(t.Context(), &kmip.DecryptRequest{Data: sealed.Data, IVCounterNonce: sealed.IVCounterNonce,
+			AuthenticatedEncryptionTag: sealed.AuthenticatedEncryptionTag})
+		if err != nil {
+			return "", err
+		}
+		return string(d.Data), nil
+	}
+	var stop atomic.Bool
+	var good atomic.Int64
+	var load sync.WaitGroup
+	for range 8 {
+		load.Go(func() {
+			for !stop.Load() {
+				if text, err := open(); err == nil && text != "data" {
+					t.Errorf("decrypted %q", text)
+				} else if err == nil {
+					good.Add(1)
+				}
+			}
+		})
+	}
+	first := r.pid(t)
+	for range 3 {
+		pid := r.pid(t)
+		require.NoError(t, syscall.Kill(pid, syscall.SIGSEGV))
+		killed := time.Now()
+		before := good.Load()
+		require.Eventually(t, func() bool { return good.Load() > before+100 && r.current() != nil && r.pid(t) != pid }, 5*time.Second, 5*time.Millisecond)
+		require.Less(t, time.Since(killed), 5*time.Second)
+	}
+	stop.Store(true)
+	load.Wait()
+	require.NotEqual(t, first, r.pid(t))
+}
+
+// freeze stops a process.
+func freeze(t *testing.T, pid int) {
+	t.Helper()
+	require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
+	require.Eventually(t, func() bool {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		return err == nil && strings.Contains(string(stat), ") T ")
+	}, 5*time.Second, time.Millisecond)
+}
+
+// A call that hangs is ended with its process, and the slot is back.
+func TestWorkerHangs(t *testing.T) {
+	h, r := isolated(t, 300*time.Millisecond)
+	require.NoError(t, h.Generate(t.Context(), aesObject("k", 256)))
+	o, err := h.Object(t.Context(), kmip.HSMIdentifier(4, "k"))
+	require.NoError(t, err)
+	pid := r.pid(t)
+	freeze(t, pid)
+	began := time.Now()
+	_, err = o.Key.Encrypt(t.Context(), &kmip.EncryptRequest{Data: []byte("data")})
+	require.NoError(t, err, "an encryption may be tried again")
+	require.Less(t, time.Since(began), 5*time.Second)
+	require.NotEqual(t, pid, r.pid(t))
+
+	pid = r.pid(t)
+	freeze(t, pid)
+	err = h.Generate(t.Context(), aesObject("other", 256))
+	require.ErrorContains(t, err, "a call took longer than", "a key may have been made or not: that is not tried again")
+	require.NoError(t, h.Generate(t.Context(), aesObject("third", 256)))
+}
+
+// The worker process reads the PIN, and one that is refused is not tried again until the operator's word.
+func TestWorkerPINIsTriedOnce(t *testing.T) {
+	path := t.TempDir() + "/pin"
+	t.Setenv(workerVariable+"_PIN", path)
+	require.NoError(t, os.WriteFile(path, []byte("wrong"), 0o600))
+	h, _ := isolated(t, 0)
+	for range 3 {
+		_, err := h.Object(t.Context(), uid("k"))
+		require.ErrorContains(t, err, "0xA0: CKR_PIN_INCORRECT")
+	}
+	require.NoError(t, os.WriteFile(path, []byte(testPIN), 0o600))
+	_, err := h.Object(t.Context(), uid("k"))
+	require.ErrorContains(t, err, "0xA0: CKR_PIN_INCORRECT")
+	h.Reload()
+	_, err = h.Object(t.Context(), uid("k"))
+	require.ErrorIs(t, err, kmip.ErrNotFound)
+}
+
+// A worker process that cannot start, or whose library does not load, is an error that says so.
+func TestWorkerDoesNotStart(t *testing.T) {
+	m := softHSMModule(Slot{Number: 4, TokenLabel: "none", PIN: pin(testPIN)})
+	m.Isolation = "process"
+	m.Library = t.TempDir() + "/text.so"
+	require.NoError(t, os.WriteFile(m.Library, []byte("no library"), 0o600))
+	m.Worker = workerOf(m.Library)
+	_, err := Open(t.Context(), []Module{m}, &memory{}, slog.New(slog.DiscardHandler))
+	require.ErrorContains(t, err, "text.so")
+
+	m.Worker = func() *exec.Cmd { return exec.Command("/nonexistent") }
+	_, err = Open(t.Context(), []Module{m}, &memory{}, slog.New(slog.DiscardHandler))
+	require.ErrorContains(t, err, "starting a worker process")
+}
+
+// A worker process ends with its parent, however that ends.
+func TestWorkerEndsWithItsParent(t *testing.T) {
+	if os.Getenv("WORKER_PARENT") != "" {
+		_, r := isolated(t, 0)
+		fmt.Printf("worker %d\n", r.pid(t))
+		time.Sleep(time.Minute)
+	}
+	if softHSM.library == "" {
+		t.Skip("SoftHSM is not installed")
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestWorkerEndsWithItsParent$", "-test.v")
+	cmd.Env = append(os.Environ(), "WORKER_PARENT=1", "TMPDIR="+t.TempDir())
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	var pid int
+	line := make([]byte, 4096)
+	for text := ""; pid == 0; {
+		n, err := out.Read(line)
+		require.NoError(t, err, text)
+		text += string(line[:n])
+		if i := strings.Index(text, "worker "); i >= 0 && strings.Contains(text[i:], "\n") {
+			_, err := fmt.Sscanf(text[i:], "worker %d", &pid)
+			require.NoError(t, err)
+		}
+	}
+	require.NoError(t, cmd.Process.Kill())
+	require.Error(t, cmd.Wait())
+	require.Eventually(t, func() bool { return syscall.Kill(pid, 0) != nil }, 5*time.Second, 5*time.Millisecond)
+}
+
+func TestMessagesTorn(t *testing.T) {
+	w := &worker{lib: &library{}, module: Module{}}
+	whole := begin(1)
+	whole = append(whole, byte(fnEncrypt))
+	whole.uint(1)
+	whole.mechanism(&mechanism{IV: make([]byte, 12)})
+	whole.uint(2)
+	data([]byte("data"), 100)(&whole)
+	b := whole.end()[8:]
+	for n := range b[:len(b)-1] {
+		a := w.answer(1, &reading{b: append([]byte(nil), b[:n]...)})
+		r := &reading{b: a.end()[8:]}
+		require.ErrorContains(t, r.error(), "torn", "after %d bytes", n)
+	}
+}
