@@ -46,6 +46,7 @@ func (r *Request) createKeyPair(k *call, q *kmip.CreateKeyPairRequest) (*kmip.Cr
 		return nil, err
 	}
 	private.Attributes, public.Attributes = generated(private.Attributes, r.now), generated(public.Attributes, r.now)
+	r.formatted(private, public)
 	pair(private, public)
 	if err := backend.GeneratePair(r.ctx, private, public); err != nil {
 		return nil, err

@@ -34,7 +34,7 @@ func (r *Request) export(o *kmip.Object, q *kmip.ExportRequest) (*kmip.ExportRes
 	}
 	return &kmip.ExportResponse{
 		ObjectType: o.ObjectType(), UniqueIdentifier: kmip.UniqueIdentifier(o.UniqueIdentifier),
-		Attributes: o.AllAttributes(r.now), Value: *v,
+		Attributes: r.visible(o), Value: *v,
 	}, nil
 }
 
@@ -46,18 +46,51 @@ type wish struct {
 	wrapping    *kmip.KeyWrappingSpecification
 }
 
-// value gives the material as it is wished for. What is sensitive leaves only wrapped, what is not extractable not at all.
-func (r *Request) value(o *kmip.Object, w wish) (*kmip.Value, error) {
-	if err := mayLeave(o, w.wrapping != nil); err != nil {
-		return nil, err
+// value gives the material as it is wished for. What is sensitive leaves only encrypted, what is not extractable not at all.
+func (r *Request) value(o *kmip.Object, w wish) (_ *kmip.Value, err error) {
+	if !o.Attributes.Extractable() {
+		if o.Attributes.Sensitive() && w.wrapping == nil {
+			return nil, sensitive(o)
+		}
+		return nil, kmip.Errorf(kmip.ResultReasonNotExtractable, "%q is not extractable: its material does not leave", o.UniqueIdentifier)
 	}
-	var wrapping *kmip.Object
+	var wrapper *wrapper
 	if w.wrapping != nil {
-		var err error
-		if wrapping, err = r.wrappingKey(w.wrapping); err != nil {
+		if wrapper, w.wrapping, err = r.wrapsWith(w.wrapping); err != nil {
 			return nil, err
 		}
 	}
+	v, err := r.material(o, w.wrap == kmip.KeyWrapTypeNotWrapped)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			clearMaterial(v)
+		}
+	}()
+	if o.Attributes.Sensitive() && !encrypted(v) && (wrapper == nil || wrapper.encryption == nil) {
+		return nil, sensitive(o)
+	}
+	converted, err := soft.Convert(v, r.form(o, w, v))
+	if err != nil {
+		return nil, err
+	}
+	if converted != v {
+		clearMaterial(v)
+	}
+	if wrapper == nil {
+		return converted, nil
+	}
+	return r.wrap(o, w.wrapping, wrapper, converted)
+}
+
+func sensitive(o *kmip.Object) error {
+	return kmip.Errorf(kmip.ResultReasonSensitive, "%q is sensitive: its material does not leave in clear", o.UniqueIdentifier)
+}
+
+// material is what is kept, with its wrapping taken off if that is asked for.
+func (r *Request) material(o *kmip.Object, unwrapped bool) (*kmip.Value, error) {
 	backend, err := r.backend(o.UniqueIdentifier)
 	if err != nil {
 		return nil, err
@@ -66,18 +99,19 @@ func (r *Request) value(o *kmip.Object, w wish) (*kmip.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	if w.wrap == kmip.KeyWrapTypeNotWrapped {
-		if v, err = r.unwrap(v); err != nil {
-			return nil, err
-		}
+	if block := v.KeyBlock(); block != nil && block.KeyValue == nil {
+		return nil, kmip.Errorf(kmip.ResultReasonKeyValueNotPresent, "the Key Value of %q is not here", o.UniqueIdentifier)
 	}
-	if v, err = soft.Convert(v, r.form(o, w, v)); err != nil {
-		return nil, err
-	}
-	if wrapping != nil {
-		return r.wrapped(wrapping, w.wrapping, v)
+	if unwrapped {
+		return r.unwrap(v)
 	}
 	return v, nil
+}
+
+// encrypted says whether material was registered wrapped by a method that encrypts.
+func encrypted(v *kmip.Value) bool {
+	block := v.KeyBlock()
+	return block != nil && block.KeyWrappingData != nil && block.KeyWrappingData.EncryptionKeyInformation != nil
 }
 
 // form is the form in which a client gets material: that which it asks for, else that of the attribute Key Format Type (a token's
@@ -92,44 +126,4 @@ func (r *Request) form(o *kmip.Object, w wish, v *kmip.Value) soft.Form {
 		f = block.KeyFormatType
 	}
 	return soft.Form{Format: soft.FormatAt(f, o.Attributes.Algorithm(), r.version), Compression: w.compression}
-}
-
-// wrapped wraps material for a client. It counts as a use of the wrapping key, of as many bytes as the wrapped form has.
-func (r *Request) wrapped(wrapping *kmip.Object, s *kmip.KeyWrappingSpecification, v *kmip.Value) (*kmip.Value, error) {
-	v, err := soft.WrapValue(r.ctx, wrapping.Key, s, v)
-	if err != nil {
-		return nil, err
-	}
-	block := v.KeyBlock()
-	units, err := units(wrapping, max(len(block.KeyValue.Wrapped), len(block.KeyValue.Material)))
-	if err != nil {
-		return nil, err
-	}
-	return v, r.spend(wrapping, wraps, units)
-}
-
-// mayLeave refuses material that must stay.
-func mayLeave(o *kmip.Object, wrapped bool) error {
-	if o.Attributes.Sensitive() && !wrapped {
-		return kmip.Errorf(kmip.ResultReasonSensitive, "%q is sensitive: its material does not leave in clear", o.UniqueIdentifier)
-	}
-	if !o.Attributes.Extractable() {
-		return kmip.Errorf(kmip.ResultReasonNotExtractable, "%q is not extractable: its material does not leave", o.UniqueIdentifier)
-	}
-	return nil
-}
-
-// wrappingKey opens the key that the material is to be wrapped with.
-func (r *Request) wrappingKey(s *kmip.KeyWrappingSpecification) (*kmip.Object, error) {
-	if s.EncryptionKeyInformation == nil {
-		return nil, kmip.Errorf(kmip.ResultReasonInvalidField, "the Key Wrapping Specification names no encryption key")
-	}
-	o, err := r.openSecond(s.EncryptionKeyInformation.UniqueIdentifier, wraps)
-	if err != nil {
-		return nil, err
-	}
-	if o.Key == nil {
-		return nil, kmip.Errorf(kmip.ResultReasonInvalidObjectType, "object %q is no key", o.UniqueIdentifier)
-	}
-	return o, nil
 }

@@ -16,6 +16,8 @@ type need struct {
 	right  kmip.Operation              // the right asked for, where it is not the operation itself
 
 	archived bool // archived objects too: all others are to be recovered first (KMIP 2.1 §6.1)
+
+	ofType map[kmip.ObjectType]need // the need in place of this one, of an object of that type
 }
 
 // A window is the part of a key's life in which it may be used for something. KMIP 2.1 §4.40, §4.41 and §4.57.
@@ -83,7 +85,8 @@ func (r *Request) openSecond(uid kmip.UniqueIdentifier, n need) (*kmip.Object, e
 	var o *kmip.Object
 	if err == nil {
 		k.uid = name
-		o, err = r.admit(name, n)
+		o, err = r.admitted(name, &n)
+		k.operation = n.right
 	}
 	r.record(&k, began, err)
 	return o, err
@@ -91,8 +94,11 @@ func (r *Request) openSecond(uid kmip.UniqueIdentifier, n need) (*kmip.Object, e
 
 // admit is the door: the one way from an identifier to an object that may be operated on. It routes, looks the object up,
 // authorizes, and checks state and usage mask, in this order, so that a stranger learns nothing of an object's state.
-func (r *Request) admit(uid string, n need) (*kmip.Object, error) {
-	o, err := r.permitted(uid, n.right)
+func (r *Request) admit(uid string, n need) (*kmip.Object, error) { return r.admitted(uid, &n) }
+
+// admitted is admit, which tells the need that the object's type chose.
+func (r *Request) admitted(uid string, n *need) (*kmip.Object, error) {
+	o, err := r.permittedFor(uid, n)
 	if err != nil {
 		return nil, err
 	}
@@ -118,6 +124,10 @@ func (r *Request) admit(uid string, n need) (*kmip.Object, error) {
 // permitted looks an object up and asks whether the caller has the right to it. Who has not hears the same as for an
 // identifier that does not exist.
 func (r *Request) permitted(uid string, right kmip.Operation) (*kmip.Object, error) {
+	return r.permittedFor(uid, &need{right: right})
+}
+
+func (r *Request) permittedFor(uid string, n *need) (*kmip.Object, error) {
 	backend, err := r.backend(uid)
 	if err != nil {
 		return nil, err
@@ -126,7 +136,10 @@ func (r *Request) permitted(uid string, right kmip.Operation) (*kmip.Object, err
 	if err != nil {
 		return nil, r.conceal(uid, err)
 	}
-	if !r.server.Authority.Load().Allow(r.identity, right, o) || !r.ticket.allows(right, uid, o.Attributes) {
+	if special, ok := n.ofType[o.ObjectType()]; ok {
+		*n = special
+	}
+	if !r.server.Authority.Load().Allow(r.identity, n.right, o) || !r.ticket.allows(n.right, uid, o.Attributes) {
 		return nil, kmip.NotFound(uid)
 	}
 	return o, nil

@@ -55,7 +55,7 @@ func TestRegisterWrapped(t *testing.T) {
 	require.Equal(t, wrapped, kept.SymmetricKey.KeyBlock)
 
 	bob := g.client("bob", ttlv.V2_1)
-	require.Equal(t, kmip.ResultReasonObjectNotFound, reason(t, bob, kmip.OperationImport, &kmip.ImportRequest{UniqueIdentifier: "bob's",
+	require.Equal(t, kmip.ResultReasonWrappingObjectNotFound, reason(t, bob, kmip.OperationImport, &kmip.ImportRequest{UniqueIdentifier: "bob's",
 		ObjectType: kmip.ObjectTypeSymmetricKey, KeyWrapType: kmip.KeyWrapTypeNotWrapped, Attributes: mask, Value: out.Value}))
 }
 

@@ -99,7 +99,9 @@ func TestUsageLimitsAtOnce(t *testing.T) {
 // TestUsageLimitsOfWrappingKey shows that wrapping for a client counts, and that such a key does not protect others at rest.
 func TestUsageLimitsOfWrappingKey(t *testing.T) {
 	c := newRig(t, Limits{}).client("alice", ttlv.V2_1)
-	must[kmip.CreateResponse](t, c, kmip.OperationCreate, limited("kek", 1, kmip.UsageLimitsUnitObject))
+	kek := limited("kek", 1, kmip.UsageLimitsUnitObject)
+	kek.Attributes = kek.Attributes.With(ttlv.TagCryptographicUsageMask, kmip.CryptographicUsageMaskEncrypt|kmip.CryptographicUsageMaskWrapKey)
+	must[kmip.CreateResponse](t, c, kmip.OperationCreate, kek)
 	must[kmip.CreateResponse](t, c, kmip.OperationCreate, aes("data"))
 	get := &kmip.GetRequest{UniqueIdentifier: "data", KeyWrappingSpecification: &kmip.KeyWrappingSpecification{
 		WrappingMethod: kmip.WrappingMethodEncrypt,

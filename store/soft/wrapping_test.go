@@ -18,6 +18,9 @@ func specification(p *kmip.CryptographicParameters, option kmip.EncodingOption) 
 	}
 }
 
+// encrypting wraps by encryption alone.
+func encrypting(k kmip.Key) *Wrapping { return &Wrapping{Encryption: k, Version: ttlv.V2_1} }
+
 func TestWrapValue(t *testing.T) {
 	aes := openKey(t, kmip.CryptographicAlgorithmAES, aes256)
 	rsa := newPair(t, describe(kmip.CryptographicAlgorithmRSA, 2048))
@@ -49,7 +52,7 @@ func TestWrapValue(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			object, plain := v.value.ObjectType(), v.value.KeyBlock()
-			wrapped, err := WrapValue(context.Background(), v.wrap, specification(v.p, v.option), v.value)
+			wrapped, err := encrypting(v.wrap).WrapValue(context.Background(), specification(v.p, v.option), v.value, nil)
 			require.NoError(t, err)
 			b := wrapped.KeyBlock()
 			require.Nil(t, plain.KeyWrappingData, "the value was not changed")
@@ -67,13 +70,13 @@ func TestWrapValue(t *testing.T) {
 			received := new(kmip.KeyBlock)
 			require.NoError(t, ttlv.Unmarshal(sent, ttlv.V1_4, ttlv.TagKeyBlock, received, nil))
 
-			back, err := UnwrapValue(context.Background(), v.unwrap, withBlock(v.value, *received))
+			back, err := encrypting(v.unwrap).UnwrapValue(context.Background(), withBlock(v.value, *received))
 			require.NoError(t, err)
 			require.Equal(t, v.value, back)
 
 			received.KeyValue.Wrapped = clone(received.KeyValue.Wrapped)
 			received.KeyValue.Wrapped[len(received.KeyValue.Wrapped)-1] ^= 1
-			_, err = UnwrapValue(context.Background(), v.unwrap, withBlock(v.value, *received))
+			_, err = encrypting(v.unwrap).UnwrapValue(context.Background(), withBlock(v.value, *received))
 			require.Equal(t, kmip.ResultReasonCryptographicFailure, kmip.ReasonOf(err))
 		})
 	}
@@ -93,16 +96,16 @@ func TestUnwrapValueOfOthers(t *testing.T) {
 			b.KeyValue, b.CryptographicLength = kv, 128
 			b.KeyWrappingData = &kmip.KeyWrappingData{WrappingMethod: kmip.WrappingMethodEncrypt, EncodingOption: kmip.EncodingOptionNoEncoding,
 				EncryptionKeyInformation: &kmip.EncryptionKeyInformation{CryptographicParameters: &kmip.CryptographicParameters{BlockCipherMode: kmip.BlockCipherModeNISTKeyWrap}}}
-			got, err := UnwrapValue(context.Background(), kek, v)
+			got, err := encrypting(kek).UnwrapValue(context.Background(), v)
 			require.NoError(t, err)
 			require.Equal(t, unhex(t, "00112233445566778899AABBCCDDEEFF"), got.SymmetricKey.KeyBlock.KeyValue.Material)
 
 			b.KeyWrappingData.EncodingOption = 0
-			_, err = UnwrapValue(context.Background(), kek, v)
+			_, err = encrypting(kek).UnwrapValue(context.Background(), v)
 			require.Equal(t, kmip.ResultReasonEncodingOptionError, kmip.ReasonOf(err), "no TTLV is inside")
 
 			b.KeyWrappingData.EncryptionKeyInformation.CryptographicParameters = nil
-			_, err = UnwrapValue(context.Background(), kek, v)
+			_, err = encrypting(kek).UnwrapValue(context.Background(), v)
 			require.Equal(t, errDecryption, err, "the mode may be one that authenticates nothing")
 		})
 	}
@@ -120,7 +123,7 @@ func TestUnwrapValueAttributes(t *testing.T) {
 		v := symmetricValue(kmip.CryptographicAlgorithmAES, nil)
 		v.SymmetricKey.KeyBlock.KeyValue = &kmip.KeyValue{Wrapped: wrapped}
 		v.SymmetricKey.KeyBlock.KeyWrappingData = &kmip.KeyWrappingData{WrappingMethod: kmip.WrappingMethodEncrypt, EncryptionKeyInformation: &kmip.EncryptionKeyInformation{}}
-		got, err := UnwrapValue(context.Background(), kek, v)
+		got, err := encrypting(kek).UnwrapValue(context.Background(), v)
 		require.NoError(t, err, version)
 		require.Equal(t, kv.Material, got.SymmetricKey.KeyBlock.KeyValue.Material)
 		require.EqualValues(t, 256, got.SymmetricKey.KeyBlock.KeyValue.Attributes.Length())
@@ -131,15 +134,15 @@ func TestUnwrapValueAttributes(t *testing.T) {
 func TestUnwrapValueSeparateNonce(t *testing.T) {
 	kek := openKey(t, kmip.CryptographicAlgorithmAES, aes128)
 	p := &kmip.CryptographicParameters{BlockCipherMode: kmip.BlockCipherModeGCM}
-	v, err := WrapValue(context.Background(), kek, specification(p, kmip.EncodingOptionNoEncoding), symmetricValue(kmip.CryptographicAlgorithmAES, unhex(t, aes192)))
+	v, err := encrypting(kek).WrapValue(context.Background(), specification(p, kmip.EncodingOptionNoEncoding), symmetricValue(kmip.CryptographicAlgorithmAES, unhex(t, aes192)), nil)
 	require.NoError(t, err)
 	b := &v.SymmetricKey.KeyBlock
 	b.KeyWrappingData.IVCounterNonce, b.KeyValue.Wrapped = b.KeyValue.Wrapped[:12], b.KeyValue.Wrapped[12:]
-	got, err := UnwrapValue(context.Background(), kek, v)
+	got, err := encrypting(kek).UnwrapValue(context.Background(), v)
 	require.NoError(t, err)
 	require.Equal(t, unhex(t, aes192), got.SymmetricKey.KeyBlock.KeyValue.Material)
 	b.KeyWrappingData.EncryptionKeyInformation.CryptographicParameters = nil
-	_, err = UnwrapValue(context.Background(), kek, v)
+	_, err = encrypting(kek).UnwrapValue(context.Background(), v)
 	require.Equal(t, kmip.ResultReasonInvalidField, kmip.ReasonOf(err), "an IV that nothing uses")
 }
 
@@ -149,7 +152,7 @@ func TestWrapValueRefuses(t *testing.T) {
 	ec := newPair(t, describe(kmip.CryptographicAlgorithmEC, 256))
 	transparent, err := Convert(ec.privateValue, Form{Format: kmip.KeyFormatTypeTransparentECPrivateKey})
 	require.NoError(t, err)
-	wrapped, err := WrapValue(context.Background(), kek, specification(nil, 0), key)
+	wrapped, err := encrypting(kek).WrapValue(context.Background(), specification(nil, 0), key, nil)
 	require.NoError(t, err)
 	type spec = kmip.KeyWrappingSpecification
 	for name, v := range map[string]struct {
@@ -157,10 +160,10 @@ func TestWrapValueRefuses(t *testing.T) {
 		value  *kmip.Value
 		want   kmip.ResultReason
 	}{
-		"MAC":                 {func(s *spec) { s.WrappingMethod = kmip.WrappingMethodMACSign }, key, kmip.ResultReasonKeyWrapTypeNotSupported},
-		"MAC as well":         {func(s *spec) { s.MACSignatureKeyInformation = new(kmip.MACSignatureKeyInformation) }, key, kmip.ResultReasonKeyWrapTypeNotSupported},
+		"TR-31":               {func(s *spec) { s.WrappingMethod = kmip.WrappingMethodTR31 }, key, kmip.ResultReasonKeyWrapTypeNotSupported},
+		"MAC":                 {func(s *spec) { s.WrappingMethod = kmip.WrappingMethodMACSign }, key, kmip.ResultReasonInvalidField},
+		"MAC as well":         {func(s *spec) { s.MACSignatureKeyInformation = new(kmip.MACSignatureKeyInformation) }, key, kmip.ResultReasonInvalidField},
 		"no key":              {func(s *spec) { s.EncryptionKeyInformation = nil }, key, kmip.ResultReasonInvalidField},
-		"attributes":          {func(s *spec) { s.AttributeName = []string{"Name"} }, key, kmip.ResultReasonFeatureNotSupported},
 		"unknown encoding":    {func(s *spec) { s.EncodingOption = 3 }, key, kmip.ResultReasonEncodingOptionError},
 		"transparent, bare":   {func(s *spec) { s.EncodingOption = kmip.EncodingOptionNoEncoding }, transparent, kmip.ResultReasonEncodingOptionError},
 		"DER, bare, key wrap": {func(s *spec) { s.EncodingOption = kmip.EncodingOptionNoEncoding }, ec.publicValue, kmip.ResultReasonInvalidField},
@@ -180,11 +183,11 @@ func TestWrapValueRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := specification(nil, 0)
 			v.change(s)
-			_, err := WrapValue(context.Background(), kek, s, v.value)
+			_, err := encrypting(kek).WrapValue(context.Background(), s, v.value, nil)
 			require.Equal(t, v.want, kmip.ReasonOf(err), "%v", err)
 		})
 	}
-	_, err = UnwrapValue(context.Background(), kek, key)
+	_, err = encrypting(kek).UnwrapValue(context.Background(), key)
 	require.Equal(t, kmip.ResultReasonInvalidField, kmip.ReasonOf(err), "not wrapped")
 }
 
@@ -201,4 +204,88 @@ func TestWrapOwnParameters(t *testing.T) {
 	require.Equal(t, "odd", string(plain))
 	_, err = k.Wrap(context.Background(), &kmip.CryptographicParameters{BlockCipherMode: kmip.BlockCipherModeCBC}, []byte("odd"))
 	require.Equal(t, kmip.ResultReasonUnsupportedCryptographicParameters, kmip.ReasonOf(err))
+}
+
+// What authenticates does so over what the method says, and what is changed on the way is refused with one error.
+func TestWrapValueAuthenticated(t *testing.T) {
+	aes := openKey(t, kmip.CryptographicAlgorithmAES, aes256)
+	hmac := openKey(t, kmip.CryptographicAlgorithmHMACSHA256, aes256)
+	ec := newPair(t, describe(kmip.CryptographicAlgorithmEC, 256))
+	key := symmetricValue(kmip.CryptographicAlgorithmAES, unhex(t, aes128))
+	cbc := &kmip.CryptographicParameters{BlockCipherMode: kmip.BlockCipherModeCBC, PaddingMethod: kmip.PaddingMethodPKCS5, RandomIV: new(true)}
+	for _, method := range []kmip.WrappingMethod{kmip.WrappingMethodMACSign, kmip.WrappingMethodEncryptThenMACSign, kmip.WrappingMethodMACSignThenEncrypt} {
+		for name, authentication := range map[string][2]kmip.Key{"MAC": {hmac, hmac}, "CMAC": {aes, aes}, "signature": {ec.private, ec.public}} {
+			for _, option := range []kmip.EncodingOption{0, kmip.EncodingOptionNoEncoding, kmip.EncodingOptionTTLVEncoding} {
+				s := specification(cbc, option)
+				s.WrappingMethod = method
+				s.MACSignatureKeyInformation = &kmip.MACSignatureKeyInformation{UniqueIdentifier: "mac"}
+				if name == "CMAC" {
+					s.MACSignatureKeyInformation.CryptographicParameters = &kmip.CryptographicParameters{BlockCipherMode: kmip.BlockCipherModeCMAC}
+				}
+				if method == kmip.WrappingMethodMACSign {
+					s.EncryptionKeyInformation = nil
+				}
+				wrapping := &Wrapping{Encryption: aes, Authentication: authentication[0], Signs: name == "signature", Version: ttlv.V1_4}
+				unwrapping := &Wrapping{Encryption: aes, Authentication: authentication[1], Signs: name == "signature", Version: ttlv.V1_4}
+				v, err := wrapping.WrapValue(context.Background(), s, key, nil)
+				require.NoError(t, err, "%v %s", method, name)
+				require.NoError(t, Check(kmip.ObjectTypeSymmetricKey, v))
+				require.NotEmpty(t, v.SymmetricKey.KeyBlock.KeyWrappingData.MACSignature)
+				back, err := unwrapping.UnwrapValue(context.Background(), v)
+				require.NoError(t, err, "%v %s", method, name)
+				require.Equal(t, key.SymmetricKey.KeyBlock.KeyValue.Material, back.SymmetricKey.KeyBlock.KeyValue.Material)
+				require.Nil(t, back.SymmetricKey.KeyBlock.KeyWrappingData)
+
+				b := &v.SymmetricKey.KeyBlock
+				for _, bytes := range [][]byte{b.KeyValue.Wrapped, b.KeyWrappingData.MACSignature} {
+					bytes[len(bytes)-1] ^= 1
+					_, err = unwrapping.UnwrapValue(context.Background(), v)
+					require.Equal(t, errDecryption, err, "%v %s", method, name)
+					bytes[len(bytes)-1] ^= 1
+				}
+				b.KeyWrappingData.MACSignature = nil
+				_, err = unwrapping.UnwrapValue(context.Background(), v)
+				require.Equal(t, kmip.ResultReasonInvalidField, kmip.ReasonOf(err))
+			}
+		}
+	}
+}
+
+// A Key Value that is authenticated and not encrypted may also stand there as it is.
+func TestUnwrapValueInClear(t *testing.T) {
+	hmac := openKey(t, kmip.CryptographicAlgorithmHMACSHA256, aes256)
+	w := &Wrapping{Authentication: hmac, Version: ttlv.V2_1}
+	s := &kmip.KeyWrappingSpecification{WrappingMethod: kmip.WrappingMethodMACSign, MACSignatureKeyInformation: new(kmip.MACSignatureKeyInformation)}
+	key := symmetricValue(kmip.CryptographicAlgorithmAES, unhex(t, aes128))
+	v, err := w.WrapValue(context.Background(), s, key, nil)
+	require.NoError(t, err)
+	v.SymmetricKey.KeyBlock.KeyValue = key.SymmetricKey.KeyBlock.KeyValue
+	back, err := w.UnwrapValue(context.Background(), v)
+	require.NoError(t, err)
+	require.Equal(t, key.SymmetricKey.KeyBlock.KeyValue.Material, back.SymmetricKey.KeyBlock.KeyValue.Material)
+	v.SymmetricKey.KeyBlock.KeyValue = &kmip.KeyValue{Material: make([]byte, 16)}
+	_, err = w.UnwrapValue(context.Background(), v)
+	require.Equal(t, errDecryption, err)
+}
+
+// The attributes that are wrapped have the shape of the version, and come back.
+func TestWrapValueAttributes(t *testing.T) {
+	aes := openKey(t, kmip.CryptographicAlgorithmAES, aes256)
+	key := symmetricValue(kmip.CryptographicAlgorithmAES, unhex(t, aes128))
+	a := kmip.Attributes{{Tag: ttlv.TagCryptographicUsageMask, Value: kmip.CryptographicUsageMaskEncrypt}}
+	for _, version := range []ttlv.Version{ttlv.V1_0, ttlv.V1_4, ttlv.V2_1} {
+		w := &Wrapping{Encryption: aes, Version: version}
+		v, err := w.WrapValue(context.Background(), specification(nil, 0), key, a)
+		require.NoError(t, err)
+		plain, err := aes.Unwrap(context.Background(), nil, v.SymmetricKey.KeyBlock.KeyValue.Wrapped)
+		require.NoError(t, err)
+		want, err := ttlv.Append(nil, version, ttlv.TagKeyValue, &kmip.KeyValue{Material: unhex(t, aes128), Attributes: a})
+		require.NoError(t, err)
+		require.Equal(t, want, plain)
+		back, err := w.UnwrapValue(context.Background(), v)
+		require.NoError(t, err)
+		require.Equal(t, a.UsageMask(), back.SymmetricKey.KeyBlock.KeyValue.Attributes.UsageMask())
+		_, err = w.WrapValue(context.Background(), specification(nil, kmip.EncodingOptionNoEncoding), key, a)
+		require.Equal(t, kmip.ResultReasonEncodingOptionError, kmip.ReasonOf(err))
+	}
 }
