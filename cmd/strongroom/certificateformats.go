@@ -86,22 +86,30 @@ func certificateOf(der []byte) (*kmip.Certificate, error) {
 	return &kmip.Certificate{CertificateType: kmip.CertificateTypeX509, CertificateValue: der}, nil
 }
 
-// ordered refuses a chain in which a certificate is not followed by its issuer's.
-func ordered(chain []*kmip.Certificate) error {
-	for i := range len(chain) - 1 {
-		subject, err := x509.ParseCertificate(chain[i].CertificateValue)
-		if err != nil {
-			return err
-		}
-		issuer, err := x509.ParseCertificate(chain[i+1].CertificateValue)
-		if err != nil {
-			return err
-		}
-		if subject.CheckSignatureFrom(issuer) != nil {
-			return fmt.Errorf("it has %d certificates, and number %d is not signed by number %d", len(chain), i+1, i+2)
+// ordered is a chain that begins with the first certificate, each followed by its issuer's. It refuses what does not belong to it.
+func ordered(given []*kmip.Certificate) ([]*kmip.Certificate, error) {
+	parsed := make([]*x509.Certificate, len(given))
+	for i, c := range given {
+		var err error
+		if parsed[i], err = x509.ParseCertificate(c.CertificateValue); err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	chain, last := given[:1:1], 0
+	taken := map[int]bool{0: true}
+	for len(chain) < len(given) {
+		next := -1
+		for i := range given {
+			if !taken[i] && parsed[last].CheckSignatureFrom(parsed[i]) == nil {
+				next = i
+			}
+		}
+		if next < 0 {
+			return nil, fmt.Errorf("it has %d certificates, and none of them is the issuer's of %q: a chain begins with the certificate that issued no other", len(given), parsed[last].Subject)
+		}
+		chain, last, taken[next] = append(chain, given[next]), next, true
+	}
+	return chain, nil
 }
 
 // usageOfCertificate is what its public key is for, where it is one that this program reads.

@@ -35,8 +35,8 @@ func (p *program) certificateImportCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import FILE [ID]",
 		Short: "Bring a certificate into the server, or a chain of them",
-		Long: `Bring a certificate into the server: in PEM or DER, or as json-ttlv. A file in PEM may have a chain, each certificate followed by its
-issuer's: ID names the first, the server names the others, and each gets a link to its issuer.`,
+		Long: `Bring a certificate into the server: in PEM or DER, or as json-ttlv. A file in PEM may have a chain, the certificates of issuers behind the
+one that they issued: ID names the first, the server names the others, and each gets a link to its issuer's.`,
 		Example: `  strongroom certificates import --public-key-id my_rsa_key_pk server.crt my_certificate
   cat server.crt intermediate.crt root.crt | strongroom certificates import - my_certificate`,
 		Args: arguments(cobra.RangeArgs(1, 2)),
@@ -50,7 +50,7 @@ issuer's: ID names the first, the server names the others, and each gets a link 
 			}
 			chain, err := certificatesOf(data)
 			if err == nil {
-				err = ordered(chain)
+				chain, err = ordered(chain)
 			}
 			if err != nil {
 				return fmt.Errorf("importing %q: %w", args[0], err)
