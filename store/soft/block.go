@@ -78,7 +78,7 @@ var modes = [...]mode{
 	kmip.BlockCipherModeOFB:               {encrypt: ofb.encrypt, decrypt: ofb.decrypt},
 	kmip.BlockCipherModeCTR:               {encrypt: (*blockKey).encryptCTR, decrypt: (*blockKey).decryptCTR},
 	kmip.BlockCipherModeXTS:               {encrypt: (*blockKey).encryptXTS, decrypt: (*blockKey).decryptXTS, aesOnly: true},
-	kmip.BlockCipherModeNISTKeyWrap:       {encrypt: (*blockKey).encryptWrapped, decrypt: (*blockKey).decryptWrapped, aesOnly: true},
+	kmip.BlockCipherModeNISTKeyWrap:       {encrypt: (*blockKey).encryptWrapped, decrypt: (*blockKey).decryptWrapped},
 	kmip.BlockCipherModeAESKeyWrapPadding: {encrypt: (*blockKey).encryptWrapped, decrypt: (*blockKey).decryptWrapped, aesOnly: true},
 }
 
@@ -198,7 +198,7 @@ func unauthenticated(name string, additional, tag []byte) error {
 	return nil
 }
 
-// Wrap protects key material with AES in the mode GCM, NISTKeyWrap or AESKeyWrapPadding; the second is the default.
+// Wrap protects key material in the mode GCM, NISTKeyWrap or AESKeyWrapPadding; the second is the default, and all that 3DES has.
 func (k *blockKey) Wrap(_ context.Context, p *kmip.CryptographicParameters, material []byte) ([]byte, error) {
 	p, m, err := k.wrapMode(p)
 	if err != nil {
@@ -231,7 +231,7 @@ func (k *blockKey) wrapMode(p *kmip.CryptographicParameters) (*kmip.Cryptographi
 	name := either(p.BlockCipherMode, kmip.BlockCipherModeNISTKeyWrap)
 	m, ok := wrapModes[name]
 	switch {
-	case k.gcm == nil || !ok && name != kmip.BlockCipherModeGCM:
+	case k.block == nil || k.gcm == nil && name != kmip.BlockCipherModeNISTKeyWrap || !ok && name != kmip.BlockCipherModeGCM:
 		return nil, nil, notSupported("%s with the Block Cipher Mode %v does not wrap keys", k.name, name)
 	case !ok:
 		return p, nil, nil

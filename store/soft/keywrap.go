@@ -10,38 +10,40 @@ import (
 )
 
 const (
-	semiblock = 8                           // bytes; key wrap works on halves of an AES block
+	semiblock = 8                           // bytes; key wrap works on halves of a block, of AES here
 	initial   = uint64(0xA6A6A6A6_A6A6A6A6) // the integrity check value, RFC 3394 §2.2.3.1
 	alternate = uint64(0xA65959A6_00000000) // with padding: its high half, RFC 5649 §3
 )
 
-// Wrap wraps plain with the 128-bit block cipher kek by RFC 3394 (SP 800-38F KW). The length of plain is a multiple of 8
-// and at least 16; the answer is 8 bytes longer:
+// Wrap wraps plain with the block cipher kek by RFC 3394 (SP 800-38F KW), or with blocks of 8 bytes by SP 800-38F TKW. The length
+// of plain is a multiple of half a block, and at least a block; the answer is half a block longer. With AES:
 //
 //	| check value, 8 | plain, n × 8 |  →  6·n steps  →  | n × 8 + 8 |
 func Wrap(kek cipher.Block, plain []byte) ([]byte, error) {
-	if len(plain) < 2*semiblock || len(plain)%semiblock != 0 {
+	half := kek.BlockSize() / 2
+	if len(plain) < 2*half || len(plain)%half != 0 {
 		return nil, kmip.Errorf(kmip.ResultReasonInvalidField,
-			"NIST key wrap takes a multiple of 8 bytes, at least 16, not %d: AES Key Wrap Padding takes any length", len(plain))
+			"NIST key wrap takes a multiple of %d bytes, at least %d, not %d: AES Key Wrap Padding takes any length", half, 2*half, len(plain))
 	}
-	out := make([]byte, semiblock+len(plain))
-	copy(out[semiblock:], plain)
+	out := make([]byte, half+len(plain))
+	copy(out[half:], plain)
 	forward(kek, out, initial)
 	return out, nil
 }
 
 // Unwrap is the inverse of Wrap. What was not wrapped by kek is a Cryptographic Failure.
 func Unwrap(kek cipher.Block, wrapped []byte) ([]byte, error) {
-	if len(wrapped) < 3*semiblock || len(wrapped)%semiblock != 0 {
+	half := kek.BlockSize() / 2
+	if len(wrapped) < 3*half || len(wrapped)%half != 0 {
 		return nil, errDecryption
 	}
 	out := append([]byte(nil), wrapped...)
 	backward(kek, out)
-	if subtle.ConstantTimeCompare(out[:semiblock], binary.BigEndian.AppendUint64(nil, initial)) != 1 {
+	if subtle.ConstantTimeCompare(out[:half], binary.BigEndian.AppendUint64(nil, initial)[:half]) != 1 {
 		clear(out)
 		return nil, errDecryption
 	}
-	return out[semiblock:], nil
+	return out[half:], nil
 }
 
 // WrapPad wraps plain, of any length but 0, by RFC 5649 (SP 800-38F KWP):
@@ -101,35 +103,53 @@ func padding(check uint64, plain []byte) (length, ok int) {
 	return length, ok
 }
 
-// forward runs the steps of RFC 3394 §2.2.1 over buf, whose first 8 bytes are room for the check value.
+// forward runs the steps of RFC 3394 §2.2.1 (SP 800-38F §6.1) over buf, whose first half block is room for the check value.
 func forward(kek cipher.Block, buf []byte, check uint64) {
-	n := len(buf)/semiblock - 1
-	block := make([]byte, 2*semiblock)
+	half := kek.BlockSize() / 2
+	n := len(buf)/half - 1
+	block := make([]byte, 2*half)
 	for t := range uint64(6 * n) {
-		r := buf[semiblock*(1+int(t)%n):][:semiblock]
-		binary.BigEndian.PutUint64(block, check)
-		copy(block[semiblock:], r)
+		r := buf[half*(1+int(t)%n):][:half]
+		put(block[:half], check)
+		copy(block[half:], r)
 		kek.Encrypt(block, block)
-		check = binary.BigEndian.Uint64(block) ^ (t + 1)
-		copy(r, block[semiblock:])
+		check = get(block[:half]) ^ (t + 1)
+		copy(r, block[half:])
 	}
-	binary.BigEndian.PutUint64(buf, check)
+	put(buf[:half], check)
 	clear(block)
 }
 
-// backward undoes forward (RFC 3394 §2.2.2) and leaves the check value in the first 8 bytes.
+// backward undoes forward (RFC 3394 §2.2.2) and leaves the check value in the first half block.
 func backward(kek cipher.Block, buf []byte) {
-	n := len(buf)/semiblock - 1
-	check := binary.BigEndian.Uint64(buf)
-	block := make([]byte, 2*semiblock)
+	half := kek.BlockSize() / 2
+	n := len(buf)/half - 1
+	check := get(buf[:half])
+	block := make([]byte, 2*half)
 	for t := uint64(6 * n); t > 0; t-- {
-		r := buf[semiblock*(1+int(t-1)%n):][:semiblock]
-		binary.BigEndian.PutUint64(block, check^t)
-		copy(block[semiblock:], r)
+		r := buf[half*(1+int(t-1)%n):][:half]
+		put(block[:half], check^t)
+		copy(block[half:], r)
 		kek.Decrypt(block, block)
-		check = binary.BigEndian.Uint64(block)
-		copy(r, block[semiblock:])
+		check = get(block[:half])
+		copy(r, block[half:])
 	}
-	binary.BigEndian.PutUint64(buf, check)
+	put(buf[:half], check)
 	clear(block)
+}
+
+// put and get write and read a number of 8 bytes, or of 4.
+func put(b []byte, v uint64) {
+	if len(b) == 4 {
+		binary.BigEndian.PutUint32(b, uint32(v))
+		return
+	}
+	binary.BigEndian.PutUint64(b, v)
+}
+
+func get(b []byte) uint64 {
+	if len(b) == 4 {
+		return uint64(binary.BigEndian.Uint32(b))
+	}
+	return binary.BigEndian.Uint64(b)
 }
