@@ -62,6 +62,12 @@ func (c *Config) check() []fault {
 	k := new(checking)
 	k.general(c)
 	k.listener(&c.KMIP)
+	if c.HTTP.Listen != "" {
+		k.address("http.listen", c.HTTP.Listen)
+		if c.HTTP.Listen == c.KMIP.Listen {
+			k.fault("http.listen", "%q is the address of [kmip]", c.HTTP.Listen)
+		}
+	}
 	k.modules(c)
 	k.seal(&c.Seal)
 	k.limits(&c.Limits)
@@ -91,9 +97,6 @@ func (k *checking) general(c *Config) {
 	}
 	if c.UnwrappedCacheSize < 0 {
 		k.fault("unwrapped_cache_size", "%d: a number from 0", c.UnwrappedCacheSize)
-	}
-	if c.HTTP.Listen != "" {
-		k.fault("http.listen", "KMIP over HTTPS %s; leave it empty", notYet)
 	}
 	if path, ok := strings.CutPrefix(c.Store.URL, "sqlite:"); strings.HasPrefix(c.Store.URL, "postgres") {
 		k.fault("store.url", "PostgreSQL %s; the url is sqlite:PATH", notYet) // unquoted: it may hold a password
@@ -125,12 +128,16 @@ func badIdentity(identity string) string {
 	return ""
 }
 
-func (k *checking) listener(l *KMIP) {
-	if _, port, err := net.SplitHostPort(l.Listen); err != nil {
-		k.fault("kmip.listen", "%q: an address is host:port", l.Listen)
+func (k *checking) address(key, address string) {
+	if _, port, err := net.SplitHostPort(address); err != nil {
+		k.fault(key, "%q: an address is host:port", address)
 	} else if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		k.fault("kmip.listen", "%q: the port is a number to 65535", l.Listen)
+		k.fault(key, "%q: the port is a number to 65535", address)
 	}
+}
+
+func (k *checking) listener(l *KMIP) {
+	k.address("kmip.listen", l.Listen)
 	if !slices.Contains([]string{"cn", "email", "uri", "dns"}, l.Identity) {
 		k.fault("kmip.identity", "%q: the field of a certificate is cn, email, uri or dns", l.Identity)
 	}

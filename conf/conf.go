@@ -63,7 +63,7 @@ type KMIP struct {
 	TLSMin string `toml:"tls_min"`
 }
 
-// HTTP is the listener for KMIP over HTTPS.
+// HTTP is the listener for KMIP over HTTPS: POST /kmip in binary, JSON or XML, with the certificates of [kmip].
 type HTTP struct {
 	// Listen is host:port; "" is off.
 	Listen string `toml:"listen"`

@@ -60,7 +60,7 @@ listen = "nowhere"
 identity = "phone"
 tls_min = 1.2
 [http]
-listen = "127.0.0.1:1"
+listen = "127.0.0.1:https"
 [store]
 url = "postgres://u:hunter2@db/x"
 [[hsm]]
@@ -105,7 +105,7 @@ requests_per_second = nan
   line 7: kmip.listen: "nowhere": an address is host:port
   line 8: kmip.identity: "phone": the field of a certificate is cn, email, uri or dns
   line 9: kmip.tls_min: a string is wanted
-  line 11: http.listen: KMIP over HTTPS is not available in this version; leave it empty
+  line 11: http.listen: "127.0.0.1:https": the port is a number to 65535
   line 13: store.url: PostgreSQL is not available in this version; the url is sqlite:PATH
   line 15: hsm[0].library: "relative.so": the path of a PKCS#11 module is absolute
   line 16: hsm[0].isolation: a worker process is not available in this version; auto and none are
@@ -138,6 +138,8 @@ func TestLoadRefuses(t *testing.T) {
 		`key_encryption_key = "hsm::4"`:                    "key_encryption_key: ",
 		`kmip = 4`:                                         "kmip: a table is wanted",
 		"[kmip]\nlisten = \":65536\"":                      "kmip.listen: ",
+		"[http]\nlisten = \"nowhere\"":                     "http.listen: ",
+		"[http]\nlisten = \"127.0.0.1:5696\"":              "http.listen: \"127.0.0.1:5696\" is the address of [kmip]",
 		"[kmip]\ntls_min = \"1.1\"":                        "kmip.tls_min: ",
 		"[kmip]\ncertificate = \"\"":                       "kmip.certificate: a file is needed",
 		"[store]\nurl = \"mysql:x\"":                       "store.url: ",

@@ -37,7 +37,7 @@ tls_min  = "1.0"
 certifcate = "x"
 
 [http]
-listen = "127.0.0.1:443"
+listen = "everywhere"
 
 [store]
 url = "postgres://db"

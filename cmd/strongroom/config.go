@@ -43,7 +43,7 @@ type setting struct {
 }
 
 var settingsTable = []setting{
-	{"server", "the server's `ADDRESS`, host or host:port", false, true, func(s *settings) *string { return &s.Server }},
+	{"server", "the server's `ADDRESS`, host or host:port, or https://host:port", false, true, func(s *settings) *string { return &s.Server }},
 	{"ca", "`FILE` of certificates (PEM) of who issues the server's; else those that the system trusts", true, false, func(s *settings) *string { return &s.CA }},
 	{"certificate", "`FILE` of your certificate (PEM), by which the server knows you", true, true, func(s *settings) *string { return &s.Certificate }},
 	{"private_key", "`FILE` of its private key (PEM)", true, true, func(s *settings) *string { return &s.PrivateKey }},

@@ -28,21 +28,19 @@ func (p *program) sendCommand() *cobra.Command {
 		Short: "Send one KMIP message, written in XML or JSON",
 		Long: `Send the Request Message in a file (- is standard input), which is in KMIP's XML or JSON encoding, and print the Response
 Message in the same one; with --json in JSON. Nothing is added to the message: its header says the version, and whether its
-operations succeeded is said by the answer.`,
-		Example: "  strongroom kmip send query.xml\n  strongroom kmip send - < request.json",
+operations succeeded is said by the answer.
+
+To a server over HTTPS (--server https://HOST:PORT) the message goes in the encoding that it is written in.`,
+		Example: "  strongroom kmip send query.xml\n  strongroom kmip send - < request.json\n  strongroom kmip send --server https://localhost:8443 request.json",
 		Args:    arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			request, form, err := p.readMessage(args[0])
 			if err != nil {
 				return err
 			}
-			answer, err := p.exchange(cmd.Context(), request.Append(nil))
+			response, err := p.send(cmd.Context(), request, form)
 			if err != nil {
 				return err
-			}
-			response, err := ttlv.Parse(answer, nil)
-			if err != nil {
-				return fmt.Errorf("reading the answer: %w", err)
 			}
 			if p.json {
 				form = messageJSON
@@ -59,14 +57,18 @@ operations succeeded is said by the answer.`,
 
 // A messageForm is one of the encodings of a message in text.
 type messageForm struct {
-	read  func([]byte, *ttlv.Limits) (ttlv.Node, error)
-	write func(ttlv.Node) ([]byte, error)
+	mediaType string // over HTTPS
+	read      func([]byte, *ttlv.Limits) (ttlv.Node, error)
+	write     func(ttlv.Node) ([]byte, error)
 }
 
 var (
-	messageXML  = messageForm{ttlv.ParseXML, ttlv.Node.XML}
-	messageJSON = messageForm{ttlv.ParseJSON, indentedJSON}
+	messageXML  = messageForm{"text/xml", ttlv.ParseXML, ttlv.Node.XML}
+	messageJSON = messageForm{"application/json", ttlv.ParseJSON, indentedJSON}
 )
+
+// answerLimits are those of an answer that is shown.
+var answerLimits = &ttlv.Limits{Size: 64 << 20, Items: 1 << 20}
 
 // indentedJSON is a message in JSON with a line for each item.
 func indentedJSON(n ttlv.Node) ([]byte, error) {
@@ -101,6 +103,35 @@ func (p *program) readMessage(name string) (ttlv.Node, messageForm, error) {
 		return n, form, fmt.Errorf("reading the message %q: %w", name, err)
 	}
 	return n, form, nil
+}
+
+// send sends a message and reads the answer. Over HTTPS, both are in the form.
+func (p *program) send(ctx context.Context, request ttlv.Node, form messageForm) (ttlv.Node, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, p.timeout, fmt.Errorf("no answer within %v", p.timeout))
+	defer cancel()
+	c, err := p.connected(ctx)
+	if err != nil {
+		return ttlv.Node{}, err
+	}
+	read, answer := ttlv.Parse, []byte(nil)
+	if c.HTTPS() {
+		var text []byte
+		if text, err = form.write(request); err != nil {
+			return ttlv.Node{}, err
+		}
+		read = form.read
+		answer, err = c.Post(ctx, form.mediaType, text)
+	} else {
+		answer, err = c.RoundTripRaw(ctx, request.Append(nil))
+	}
+	if err != nil {
+		return ttlv.Node{}, err
+	}
+	response, err := read(answer, answerLimits)
+	if err != nil {
+		err = fmt.Errorf("reading the answer: %w", err)
+	}
+	return response, err
 }
 
 // exchange sends an encoded message and gives its answer.

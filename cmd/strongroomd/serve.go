@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -126,14 +125,10 @@ func serve(ctx context.Context, load func() (*conf.Config, error), log *slog.Log
 		Store: backends.store, HSM: backends.tokens(), Access: backends.store, Authority: authority, Gate: gate,
 		Audit: audit, Limits: limitsOf(c), Log: log, Version: version(),
 	})
-	listener, err := net.Listen("tcp", c.KMIP.Listen)
+	listening, err := listen(c, s, log)
 	if err != nil {
-		return fmt.Errorf("listening: %w", err)
+		return err
 	}
-	stopped := make(chan error, 1)
-	go func() { stopped <- s.Serve(listener) }()
-	log.Info("serving KMIP", "address", listener.Addr().String(), "pid", os.Getpid(), "version", version())
-
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
@@ -141,10 +136,10 @@ func serve(ctx context.Context, load func() (*conf.Config, error), log *slog.Log
 		select {
 		case <-hangup:
 			reload(load, gate, authority, backends, audit, log)
-		case err := <-stopped:
+		case err := <-listening.ended:
 			return err
 		case <-ctx.Done():
-			return stop(s, listener, stopped, log)
+			return stop(s, listening, log)
 		}
 	}
 }
@@ -159,15 +154,15 @@ func spareCollections() {
 }
 
 // stop ends the server in good order.
-func stop(s *server.Server, listener net.Listener, stopped <-chan error, log *slog.Logger) error {
+func stop(s *server.Server, l *listeners, log *slog.Logger) error {
 	log.Info("stopping", "connections", s.Connections())
-	listener.Close()
+	l.close()
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
 	if err := s.Shutdown(ctx); err != nil {
 		log.Warn("requests were cut off", "after", drainTime)
 	}
-	return <-stopped
+	return l.wait()
 }
 
 // reload takes over what may change while serving. A configuration with a fault changes nothing.

@@ -1,5 +1,5 @@
 // Package client speaks to a KMIP server: one connection or a few over mutual TLS, a request and its answer at a time on
-// each.
+// each. Messages are TTLV as they stand, or over HTTPS.
 package client
 
 import (
@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -29,17 +30,25 @@ const (
 type Config struct {
 	Credentials []kmip.Credential // of each request, beside the certificate; mostly none
 
-	Address     string        // host:port, or a host for port 5696
+	Address     string        // host:port, or a host for port 5696; or https://host:port, for KMIP over HTTPS
 	TLS         *tls.Config   // RootCAs and Certificates; ServerName where it is not the host of Address
 	Version     ttlv.Version  // of requests; 0 is 2.1
 	Limits      ttlv.Limits   // of one response; zero fields are 16 MiB, 32 levels, 2^20 items
 	Connections int           // at most, for requests that are made at once; 0 is 1
 	Timeout     time.Duration // for connecting; 0 is 10 s
 	IdleCheck   time.Duration // how long a connection may lie unused before it is looked at, for servers close them; 0 is 5 s
+
+	url string // of KMIP over HTTPS
 }
 
 // withDefaults completes a configuration.
 func (c Config) withDefaults() (Config, error) {
+	var err error
+	if strings.HasPrefix(c.Address, scheme) {
+		if c.Address, c.url, err = webAddress(c.Address); err != nil {
+			return c, err
+		}
+	}
 	host, _, err := net.SplitHostPort(c.Address)
 	if err != nil {
 		host = c.Address
@@ -79,6 +88,7 @@ func (c Config) withDefaults() (Config, error) {
 type Client struct {
 	config Config
 	turns  chan struct{} // holds a token for each connection in use
+	web    *web          // nil where messages are sent as they stand
 
 	mu     sync.Mutex
 	idle   []*conn
@@ -96,7 +106,11 @@ func Dial(ctx context.Context, config Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.idle = append(c.idle, first)
+	if config.url != "" {
+		c.overHTTPS(first)
+	} else {
+		c.idle = append(c.idle, first)
+	}
 	return c, nil
 }
 
@@ -113,18 +127,40 @@ func (c *Client) Close() error {
 		errs = append(errs, n.Close())
 	}
 	c.idle = nil
+	if c.web != nil {
+		c.web.close()
+	}
 	return errors.Join(errs...)
 }
+
+func (c *Client) isClosed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed
+}
+
+// enter waits for a connection that may be used.
+func (c *Client) enter(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case c.turns <- struct{}{}:
+		return nil
+	}
+}
+
+func (c *Client) leave() { <-c.turns }
 
 // RoundTripRaw sends one encoded message and returns the answer, which the caller owns. A connection that failed is not
 // used again, and the request is not repeated: whether it was carried out is not known then.
 func (c *Client) RoundTripRaw(ctx context.Context, request []byte) ([]byte, error) {
-	select {
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	case c.turns <- struct{}{}:
+	if c.web != nil {
+		return c.Post(ctx, binary, request)
 	}
-	defer func() { <-c.turns }()
+	if err := c.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer c.leave()
 	n, err := c.take(ctx)
 	if err != nil {
 		return nil, err

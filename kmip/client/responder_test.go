@@ -25,6 +25,8 @@ import (
 type responder struct {
 	listener net.Listener
 	roots    *x509.CertPool
+	leaf     *x509.Certificate
+	leafKey  *ecdsa.PrivateKey
 	client   tls.Certificate
 	answer   func(q *kmip.RequestMessage, raw []byte) []byte // nil closes the connection
 	accepted atomic.Int32
@@ -38,7 +40,7 @@ func respond(t *testing.T, answer func(*kmip.RequestMessage, []byte) []byte) *re
 	ca, caKey := certificate(t, nil, nil)
 	leaf, leafKey := certificate(t, ca, caKey)
 	user, userKey := certificate(t, ca, caKey)
-	r := &responder{roots: x509.NewCertPool(), client: tls.Certificate{Certificate: [][]byte{user.Raw}, PrivateKey: userKey}, answer: answer}
+	r := &responder{roots: x509.NewCertPool(), leaf: leaf, leafKey: leafKey, client: tls.Certificate{Certificate: [][]byte{user.Raw}, PrivateKey: userKey}, answer: answer}
 	r.roots.AddCert(ca)
 	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{
 		Certificates: []tls.Certificate{{Certificate: [][]byte{leaf.Raw}, PrivateKey: leafKey}},

@@ -28,6 +28,7 @@ const (
 type conn struct {
 	server      *Server
 	raw         net.Conn
+	web         bool // HTTP is spoken
 	tls         *tls.Conn
 	identity    string
 	fingerprint string
@@ -83,16 +84,29 @@ func (c *conn) run() {
 	c.in = make([]byte, bufferSize)
 	c.payloads = make([]any, len(operations))
 	defer c.wipe()
-	if err := c.serve(); err != nil && !harmless(err) {
-		s.Log.Info("connection ended", "identity", c.identity, "remote", c.raw.RemoteAddr().String(), "err", err)
+	serve := c.serve
+	if c.web {
+		serve = c.serveHTTP
 	}
+	if err := serve(); err != nil && !harmless(err) {
+		c.ended(err)
+	}
+}
+
+// ended tells why a connection did not end in the ordinary way.
+func (c *conn) ended(err error) {
+	c.server.Log.Info("connection ended", "identity", c.identity, "remote", c.raw.RemoteAddr().String(), "err", err)
 }
 
 // recover keeps a bug in the handling of one connection from ending the process.
 func (c *conn) recover() {
 	if p := recover(); p != nil {
-		c.server.Log.Error("panic while serving a connection", "identity", c.identity, "panic", p, "stack", string(debug.Stack()))
+		c.panicked(p)
 	}
+}
+
+func (c *conn) panicked(p any) {
+	c.server.Log.Error("panic while serving a connection", "identity", c.identity, "panic", p, "stack", string(debug.Stack()))
 }
 
 // harmless says that a connection ended as connections do.
@@ -102,7 +116,7 @@ func harmless(err error) bool {
 
 // wipe clears what messages left in the buffers, and in operations that were not finished.
 func (c *conn) wipe() {
-	if c.streams != nil {
+	if c.streams != nil && !c.web {
 		c.streams.endAll()
 	}
 	clear(c.in[:cap(c.in)])
@@ -151,9 +165,7 @@ func (c *conn) serve() error {
 				return err
 			}
 		}
-		c.server.throttle.enter()
-		c.answer(msg)
-		c.server.throttle.leave()
+		c.work(msg)
 		if !c.complete() || len(c.encoder.Bytes()) >= flushSize {
 			if err := c.flush(); err != nil {
 				return err
@@ -163,6 +175,13 @@ func (c *conn) serve() error {
 			return c.flush()
 		}
 	}
+}
+
+// work answers a message when it is its turn.
+func (c *conn) work(msg []byte) {
+	c.server.throttle.enter()
+	defer c.server.throttle.leave()
+	c.answer(msg)
 }
 
 // next gives the next message; it is valid until the next call. A message that cannot be one is answered, and ends the

@@ -9,6 +9,7 @@ import (
 	"hash/maphash"
 	"log/slog"
 	"net"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -78,12 +79,14 @@ type Server struct {
 	throttle   *throttle
 	rates      rates
 	counters   counters
+	web        *http.Server
 
 	mu          sync.Mutex
 	connections map[*conn]struct{}
 	strangers   list.List // of *conn, the oldest first: those that have not shaken hands
 	admitted    int       // connections that have
 	identities  map[string]int
+	parted      map[string]*streams // operations in parts over HTTPS, by identity
 	draining    bool
 	wg          sync.WaitGroup
 }
@@ -95,6 +98,7 @@ func New(c Config) *Server {
 		Config:      c,
 		connections: make(map[*conn]struct{}),
 		identities:  make(map[string]int),
+		parted:      make(map[string]*streams),
 		throttle:    newThrottle(c.Limits.RequestsInFlight),
 		rates:       rates{perSecond: c.Limits.RequestsPerSecond},
 		counters:    counters{seed: maphash.MakeSeed()},
@@ -103,6 +107,7 @@ func New(c Config) *Server {
 		op.index = i
 		s.operations[slotOf(op.Operation)] = &op
 	}
+	s.web = s.newWeb()
 	return s
 }
 
@@ -135,7 +140,9 @@ func (s *Server) supported(v ttlv.Version) []kmip.Operation {
 
 // Serve accepts connections from l until it is closed. A silent or slow client holds up nobody: the TLS
 // handshake happens in the connection's own goroutine.
-func (s *Server) Serve(l net.Listener) error {
+func (s *Server) Serve(l net.Listener) error { return s.accept(l, false) }
+
+func (s *Server) accept(l net.Listener, web bool) error {
 	for {
 		raw, err := l.Accept()
 		if err != nil {
@@ -150,14 +157,14 @@ func (s *Server) Serve(l net.Listener) error {
 			}
 			return fmt.Errorf("accepting a connection: %w", err)
 		}
-		s.start(raw)
+		s.start(raw, web)
 	}
 }
 
 // start serves a connection in its own goroutine. Those that have not shaken hands yet are counted by themselves, and when
 // there are too many the oldest goes: silent clients cut off one another, and not who comes after them.
-func (s *Server) start(raw net.Conn) {
-	c := &conn{server: s, raw: raw}
+func (s *Server) start(raw net.Conn, web bool) {
+	c := &conn{server: s, raw: raw, web: web}
 	s.mu.Lock()
 	if s.draining {
 		s.mu.Unlock()
@@ -217,7 +224,7 @@ func (s *Server) Connections() int {
 }
 
 // Shutdown lets every message that has begun be answered, and closes the connections. When ctx ends first, it cuts them.
-// The caller closes the listener before.
+// The caller closes the listeners before.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.draining = true
@@ -226,7 +233,14 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	s.mu.Unlock()
 	done := make(chan struct{})
-	go func() { s.wg.Wait(); close(done) }()
+	go func() {
+		defer close(done)
+		s.web.Shutdown(ctx)
+		s.wg.Wait()
+		for _, all := range s.parted { // nobody adds to it any more
+			all.endAll()
+		}
+	}()
 	select {
 	case <-done:
 		return nil
