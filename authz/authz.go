@@ -6,6 +6,8 @@
 //	one operation                          who holds a grant of it, or "*"   the same
 //	Locate                                 owners, and holders of any grant  the same
 //
+// Constraints and defaults of new objects are set by the identities in Govern.
+//
 // Each grant names one operation and none implies another. Nothing else gives a right: not the group, not the link from
 // a private key to its public half, not a right on another object.
 package authz
@@ -26,6 +28,7 @@ const Everyone = "*"
 type Table struct {
 	HSMAdmin []string // own every HSM key together, and alone make new ones
 	Create   []string // make database keys: Create, Create Key Pair, Register, Import
+	Govern   []string // set what holds for all objects: Set Constraints, Set Defaults
 }
 
 // Allow says whether identity may perform op on an object that exists. Who may not, and does not see the object either
@@ -44,6 +47,9 @@ func (t *Table) MayCreate(identity string, hsm bool) bool {
 
 // Admin says whether identity is an hsm_admin.
 func (t *Table) Admin(identity string) bool { return names(t.HSMAdmin, identity) }
+
+// MayGovern says whether identity may set what holds for all objects.
+func (t *Table) MayGovern(identity string) bool { return names(t.Govern, identity) }
 
 // Visible says whether Locate may show the object to identity: to its owners and to who may use it in some way.
 func (t *Table) Visible(identity string, o *kmip.Object) bool {

@@ -11,6 +11,15 @@ import (
 	"strongroom/kmip"
 )
 
+func TestMayGovern(t *testing.T) {
+	table := &Table{HSMAdmin: []string{"*"}, Create: []string{"*"}, Govern: []string{"gov"}}
+	require.True(t, table.MayGovern("gov"))
+	require.False(t, table.MayGovern("ann"))
+	require.False(t, table.MayGovern("*"))
+	require.True(t, (&Table{Govern: []string{"*"}}).MayGovern("ann"))
+	require.False(t, (&Table{Govern: []string{"*"}}).MayGovern("*"))
+}
+
 // operations are all that there are: those of KMIP 2.1 §11.36 and the server's own.
 func operations() []kmip.Operation {
 	var all []kmip.Operation

@@ -19,6 +19,8 @@ type Config struct {
 	DataDir string `toml:"data_dir"`
 	// HSMAdmin lists the identities that own the HSM keys and may make them; "*" is everyone. Nobody by default.
 	HSMAdmin []string `toml:"hsm_admin"`
+	// Admin lists the identities that may set what holds for all objects: constraints and defaults. Nobody by default.
+	Admin []string `toml:"admin"`
 	// Create lists the identities that may make database keys; "*" is everyone, and the default.
 	Create []string `toml:"create"`
 	// KeyEncryptionKey is the identifier of the key that wraps every new database key; "" leaves it to the root key.

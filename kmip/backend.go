@@ -119,6 +119,15 @@ type Backend interface {
 	Locate(ctx context.Context, s *Search) ([]Located, error)
 }
 
+// Settings keeps, by name, what administrators set for all objects.
+type Settings interface {
+	// Setting is what is kept under a name, nil for nothing, and its revision. The value is shared.
+	Setting(ctx context.Context, name string) (value []byte, revision int64, err error)
+
+	// PutSetting keeps a value, nil for none, if the revision is the stored one; else the error is ErrConflict.
+	PutSetting(ctx context.Context, name string, value []byte, revision int64) error
+}
+
 // Access lists grants by who holds them, over all backends.
 type Access interface {
 	// Owned lists the identifiers of the objects that identity owns; Obtained those it was granted operations on,

@@ -15,6 +15,7 @@ type DiscoverVersionsResponse struct {
 // QueryRequest asks what the server can do. KMIP 2.1 §6.1.40.
 type QueryRequest struct {
 	QueryFunction []QueryFunction `ttlv:"QueryFunction"`
+	ObjectGroups  *ObjectGroups   `ttlv:"ObjectGroups,2.1+"` // that the defaults are asked for
 }
 
 // QueryResponse tells. Vendor Identification stands before Server Information, which some clients rely on.
@@ -30,6 +31,7 @@ type QueryResponse struct {
 	ProfileInformation       []ProfileInformation       `ttlv:"ProfileInformation,1.3+"`
 	CapabilityInformation    []CapabilityInformation    `ttlv:"CapabilityInformation,1.3+"`
 	ClientRegistrationMethod []ClientRegistrationMethod `ttlv:"ClientRegistrationMethod,1.3+"`
+	DefaultsInformation      *DefaultsInformation       `ttlv:"DefaultsInformation,2.0+"`
 	ProtectionStorageMask    []ProtectionStorageMask    `ttlv:"ProtectionStorageMask,2.0+"`
 }
 

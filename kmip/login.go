@@ -1,6 +1,10 @@
 package kmip
 
-import "strongroom/kmip/ttlv"
+import (
+	"slices"
+
+	"strongroom/kmip/ttlv"
+)
 
 // LoginRequest asks for a ticket that stands for the caller in requests to come. KMIP 2.1 §6.1.30.
 type LoginRequest struct {
@@ -61,6 +65,16 @@ type Objects struct {
 // ObjectGroups is a list of values of the attribute Object Group. KMIP 2.1 §7.23.
 type ObjectGroups struct {
 	ObjectGroup []string `ttlv:"ObjectGroup"`
+}
+
+// Have says whether one of the groups is among the attributes of an object.
+func (g *ObjectGroups) Have(a Attributes) bool {
+	return slices.ContainsFunc(All[string](a, ttlv.TagObjectGroup), func(group string) bool { return slices.Contains(g.ObjectGroup, group) })
+}
+
+// Share says whether both lists have a group.
+func (g *ObjectGroups) Share(other *ObjectGroups) bool {
+	return slices.ContainsFunc(g.ObjectGroup, func(group string) bool { return slices.Contains(other.ObjectGroup, group) })
 }
 
 // ObjectTypes is a list of them. KMIP 2.1 §7.24.

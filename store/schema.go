@@ -73,6 +73,14 @@ var migrations = [][]string{
 		)`,
 		`INSERT INTO root_key_table (id, generation, mac) VALUES (1, 0, '')`,
 	},
+	{
+		// What administrators set for all, sealed. A setting that was taken back keeps its row, without envelope.
+		`CREATE TABLE settings (
+			name     TEXT   PRIMARY KEY,
+			envelope BYTEA,
+			revision BIGINT NOT NULL
+		)`,
+	},
 }
 
 // migrate brings the schema up to date. A schema from a newer program is refused.

@@ -53,13 +53,15 @@ type Store struct {
 	rows    *recent[*row]
 	records *recent[*kmip.Record]
 
+	settings *recent[*setting]
+
 	ending sync.Once
 	ended  error // what closing said
 }
 
 // reads are the prepared statements of the readers.
 type reads struct {
-	object, grants, record, owned, obtained, locateAll, locateWord *sql.Stmt
+	object, grants, setting, record, owned, obtained, locateAll, locateWord *sql.Stmt
 }
 
 // Open opens the database that url names, "sqlite:<path>", and makes it when it is not there. The Store is sealed until its
@@ -79,6 +81,7 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	}
 	n := cmp.Or(o.Objects, 16_384)
 	s.rows, s.records = newRecent[*row](n), newRecent[*kmip.Record](n)
+	s.settings = newRecent[*setting](1)
 	s.root = seal.NewRoot(slots{s}, s.now)
 	if err := s.openSQLite(ctx, strings.TrimPrefix(path, "//")); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the store %s: %w", url, err), s.Close())
@@ -95,6 +98,7 @@ func (s *Store) prepare(ctx context.Context) error {
 		{&s.reads.object, selectObject},
 		{&s.reads.grants, selectGrants},
 		{&s.reads.record, selectRecord},
+		{&s.reads.setting, selectSetting},
 		{&s.reads.owned, selectOwned},
 		{&s.reads.obtained, selectObtained},
 		{&s.reads.locateAll, locateAll},

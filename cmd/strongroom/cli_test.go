@@ -95,7 +95,7 @@ func startServer(t *testing.T, dir string) *site {
 	pool := x509.NewCertPool()
 	pool.AddCert(s.ca)
 	srv := server.New(server.Config{
-		Store: db, Access: db, Authority: authority, Audit: audit, Version: "test", Log: log,
+		Store: db, Access: db, Settings: db, Authority: authority, Audit: audit, Version: "test", Log: log,
 		Gate: server.NewGate(server.Credentials{Certificate: s.issue("server"), ClientCA: pool, Identity: "cn"}),
 	})
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -42,7 +42,7 @@ func serveCommand() *cobra.Command {
 		Use:   "serve",
 		Short: "Answer KMIP until told to stop",
 		Long: `Answer KMIP until SIGTERM or SIGINT; requests that have begun are finished first. SIGHUP reads the certificates, the
-revocation list, the passwords, hsm_admin and create again, tries PINs again that were refused, and reopens the audit log.
+revocation list, the passwords, hsm_admin, admin and create again, tries PINs again that were refused, and reopens the audit log.
 
 A configuration that is not safe, a private key that others may read for one, is refused.`,
 		Example: `  strongroomd serve --config /etc/strongroom/strongroom.toml
@@ -122,7 +122,7 @@ func serve(ctx context.Context, load func() (*conf.Config, error), log *slog.Log
 	authority.Store(authorityOf(c))
 	gate := server.NewGate(*credentials)
 	s := server.New(server.Config{
-		Store: backends.store, HSM: backends.tokens(), Access: backends.store, Authority: authority, Gate: gate,
+		Store: backends.store, HSM: backends.tokens(), Access: backends.store, Settings: backends.store, Authority: authority, Gate: gate,
 		Audit: audit, Limits: limitsOf(c), Log: log, Version: version(),
 	})
 	listening, err := listen(c, s, log)
@@ -187,7 +187,7 @@ func reload(load func() (*conf.Config, error), gate *server.Gate, authority *ato
 	if b.hsm != nil {
 		b.hsm.Reload()
 	}
-	log.Info("certificates, revocation list, hsm_admin and create were read again")
+	log.Info("certificates, revocation list, passwords, hsm_admin, admin and create were read again")
 }
 
 // backends are the two of them, opened.
@@ -277,7 +277,7 @@ func modulesOf(c *conf.Config) []hsm.Module {
 }
 
 func authorityOf(c *conf.Config) *authz.Table {
-	return &authz.Table{HSMAdmin: c.HSMAdmin, Create: c.Create}
+	return &authz.Table{HSMAdmin: c.HSMAdmin, Create: c.Create, Govern: c.Admin}
 }
 
 func limitsOf(c *conf.Config) server.Limits {

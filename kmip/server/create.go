@@ -178,6 +178,9 @@ func (r *Request) prepare(k *call, t kmip.ObjectType, given kmip.Attributes) (*k
 	if err != nil {
 		return nil, nil, err
 	}
+	if given, err = r.withDefaults(t, given); err != nil {
+		return nil, nil, err
+	}
 	if given, err = r.settable(t, given); err != nil {
 		return nil, nil, err
 	}
@@ -187,7 +190,8 @@ func (r *Request) prepare(k *call, t kmip.ObjectType, given kmip.Attributes) (*k
 	}
 	o := &kmip.Object{UniqueIdentifier: uid, Owners: []string{r.identity}}
 	o.Attributes = r.initial(t, given.With(ttlv.TagUniqueIdentifier, uid), token)
-	return o, r.undoable(backend), nil
+	backend, err = r.constrain(r.undoable(backend))
+	return o, backend, err
 }
 
 // creates is the backend in which the caller may make an object of that name.

@@ -53,6 +53,11 @@ func (r *Request) query(_ *call, q *kmip.QueryRequest) (*kmip.QueryResponse, err
 			response.RNGParameters = []kmip.RNGParameters{generator(false)}
 		case kmip.QueryFunctionQueryCapabilities:
 			response.CapabilityInformation = []kmip.CapabilityInformation{capabilities()}
+		case kmip.QueryFunctionQueryDefaultsInformation:
+			var err error
+			if response.DefaultsInformation, err = r.defaultsInformation(q.ObjectGroups); err != nil {
+				return nil, err
+			}
 		case kmip.QueryFunctionQueryStorageProtectionMasks:
 			response.ProtectionStorageMask = []kmip.ProtectionStorageMask{kmip.ProtectionStorageMaskSoftware}
 		}

@@ -66,6 +66,10 @@ var operations = []operation{
 
 	object(kmip.OperationGrantAccess, need{states: existing, archived: true}, (*Request).grantAccess),
 	object(kmip.OperationWithdrawAccess, need{states: existing, archived: true}, (*Request).withdrawAccess),
+	quick(free(kmip.OperationGetConstraints, (*Request).getConstraints)),
+	free(kmip.OperationSetConstraints, (*Request).setConstraints),
+	free(kmip.OperationSetDefaults, (*Request).setDefaults),
+
 	free(kmip.OperationListAccess, (*Request).listAccess),
 	free(kmip.OperationWhoAmI, (*Request).whoAmI),
 	free(kmip.OperationCanI, (*Request).canI),

@@ -62,6 +62,7 @@ type Config struct {
 	Store     kmip.Backend                 // every identifier that names no key in a token
 	HSM       kmip.Backend                 // those that do; nil without a token
 	Access    kmip.Access                  // lists of grants
+	Settings  kmip.Settings                // what holds for all objects
 	Authority *atomic.Pointer[authz.Table] // replaced when the configuration is read again
 	Gate      *Gate                        // TLS, identities and passwords
 	Audit     *Audit
@@ -81,6 +82,9 @@ type Server struct {
 	counters   counters
 	web        *http.Server
 
+	constraints setting[kmip.Constraints]
+	defaults    setting[kmip.DefaultsInformation]
+
 	mu          sync.Mutex
 	connections map[*conn]struct{}
 	strangers   list.List // of *conn, the oldest first: those that have not shaken hands
@@ -95,6 +99,9 @@ type Server struct {
 func New(c Config) *Server {
 	c.Limits = c.Limits.withDefaults()
 	s := &Server{
+		constraints: setting[kmip.Constraints]{name: constraintsSetting, tag: ttlv.TagConstraints},
+		defaults:    setting[kmip.DefaultsInformation]{name: defaultsSetting, tag: ttlv.TagDefaultsInformation},
+
 		Config:      c,
 		connections: make(map[*conn]struct{}),
 		identities:  make(map[string]int),

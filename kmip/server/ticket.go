@@ -40,11 +40,11 @@ type ticket struct {
 	uses     int64 // operations left, likewise
 }
 
-// A right is one of a delegated ticket. A nil list restricts nothing.
+// A right is one of a delegated ticket. What is nil restricts nothing.
 type right struct {
 	operations []kmip.Operation
 	objects    []string
-	groups     []string
+	groups     *kmip.ObjectGroups
 	uses       int64 // left, guarded by the ticket's mutex
 }
 
@@ -291,7 +291,7 @@ func usesOf(limits *kmip.UsageLimits) (int64, error) {
 
 // newRight is a right of a request. It borrows nothing of it.
 func newRight(q *kmip.Right) (*right, error) {
-	g := new(right)
+	g, listed := new(right), 0
 	var err error
 	if g.uses, err = usesOf(q.UsageLimits); err != nil {
 		return nil, err
@@ -311,9 +311,10 @@ func newRight(q *kmip.Right) (*right, error) {
 		}
 	}
 	if q.ObjectGroups != nil {
-		g.groups = append([]string{}, q.ObjectGroups.ObjectGroup...)
+		g.groups = &kmip.ObjectGroups{ObjectGroup: slices.Clone(q.ObjectGroups.ObjectGroup)}
+		listed = len(g.groups.ObjectGroup)
 	}
-	if n := max(len(g.operations), len(g.objects), len(g.groups)); n > mostInARight {
+	if n := max(len(g.operations), len(g.objects), listed); n > mostInARight {
 		return nil, kmip.Errorf(kmip.ResultReasonInvalidField, "a right lists %d of a kind, at most %d are taken", n, mostInARight)
 	}
 	return g, nil
@@ -329,7 +330,7 @@ func (g *right) covers(uid string, a kmip.Attributes) bool {
 	if g.objects != nil && !slices.Contains(g.objects, uid) {
 		return false
 	}
-	return g.groups == nil || slices.ContainsFunc(kmip.All[string](a, ttlv.TagObjectGroup), func(group string) bool { return slices.Contains(g.groups, group) })
+	return g.groups == nil || g.groups.Have(a)
 }
 
 // everywhere says whether a right does not look at the object.

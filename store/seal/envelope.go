@@ -58,6 +58,8 @@ const (
 	PurposeObject Purpose = 2 // the material of a managed object
 	PurposeFile   Purpose = 3 // a server key file
 	PurposeBackup Purpose = 4
+
+	PurposeSetting Purpose = 5 // what administrators set for all
 )
 
 // An Algorithm encrypts the material under the data key.
