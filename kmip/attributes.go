@@ -246,6 +246,16 @@ func (a Attribute) at(e *ttlv.Encoder) (Attribute, bool) {
 	return a, ok
 }
 
+// DefinedAt says whether version v defines the attribute, and all enumerations in its value.
+func (a Attribute) DefinedAt(v ttlv.Version) bool {
+	var e ttlv.Encoder
+	e.Reset(nil, v)
+	e.BeStrict()
+	list := Attributes{a}
+	err := list.MarshalTTLV(&e, ttlv.TagAttribute)
+	return err == nil && len(e.Bytes()) > 0
+}
+
 // optional writes one instance, or nothing where a strict encoder finds an enumeration in it that the version does not define.
 func optional(e *ttlv.Encoder, encode func(*ttlv.Encoder) error) error {
 	mark := len(e.Bytes())

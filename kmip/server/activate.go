@@ -25,6 +25,9 @@ func (r *Request) activate(o *kmip.Object, _ *kmip.ActivateRequest) (*kmip.Activ
 // revoke answers Revoke. KMIP 2.1 §6.1.44: a compromise from any state, another reason from Active.
 func (r *Request) revoke(o *kmip.Object, q *kmip.RevokeRequest) (*kmip.RevokeResponse, error) {
 	compromised := compromise(q.RevocationReason.RevocationReasonCode)
+	if q.CompromiseOccurrenceDate != nil && !compromised {
+		return nil, kmip.Errorf(kmip.ResultReasonInvalidField, "a revocation for %v has no Compromise Occurrence Date", q.RevocationReason.RevocationReasonCode)
+	}
 	err := r.update(o, func(o *kmip.Object) error {
 		s := o.State(r.now)
 		to, ok := revoked(s, compromised)
@@ -34,11 +37,13 @@ func (r *Request) revoke(o *kmip.Object, q *kmip.RevokeRequest) (*kmip.RevokeRes
 		a := o.Attributes.With(ttlv.TagState, to).With(ttlv.TagRevocationReason, q.RevocationReason)
 		if compromised {
 			a = a.With(ttlv.TagCompromiseDate, r.now)
-			occurred := r.now
+			occurred, _ := kmip.Get[time.Time](o.Attributes, ttlv.TagInitialDate)
 			if q.CompromiseOccurrenceDate != nil {
 				occurred = *q.CompromiseOccurrenceDate
 			}
-			a = a.With(ttlv.TagCompromiseOccurrenceDate, occurred)
+			if !occurred.IsZero() { // of a key in a token that another tool made nobody knows
+				a = a.With(ttlv.TagCompromiseOccurrenceDate, occurred)
+			}
 		} else {
 			a = a.With(ttlv.TagDeactivationDate, r.now)
 		}

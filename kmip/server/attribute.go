@@ -45,7 +45,7 @@ func asked(before kmip.AttributeReferences, want kmip.Attribute) bool {
 func (r *Request) getAttributeList(o *kmip.Object, _ *kmip.GetAttributeListRequest) (*kmip.GetAttributeListResponse, error) {
 	response := &kmip.GetAttributeListResponse{UniqueIdentifier: kmip.UniqueIdentifier(o.UniqueIdentifier)}
 	for _, a := range r.visible(o) {
-		if !asked(response.AttributeReferences, a) {
+		if !asked(response.AttributeReferences, a) && a.DefinedAt(r.version) {
 			response.AttributeReferences = append(response.AttributeReferences, kmip.Attribute{Tag: a.Tag, Vendor: a.Vendor, Name: a.Name})
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"strongroom/kmip"
 	"strongroom/kmip/ttlv"
+	"strongroom/store/soft"
 )
 
 // visible lists the attributes of an object that a client of the request's version may see: those that the version's tables give
@@ -14,18 +15,16 @@ import (
 func (r *Request) visible(o *kmip.Object) kmip.Attributes {
 	all := o.AllAttributes(r.now)
 	t := o.ObjectType()
-	seen := all[:0:0]
-	for i, a := range all {
-		if rule := kmip.RuleOf(a.Tag); rule != nil && rule.AppliesTo(t, r.version) {
-			if seen != nil {
-				seen = append(seen, a)
-			}
-		} else if seen == nil {
-			seen = append(make(kmip.Attributes, 0, len(all)), all[:i]...)
+	seen := make(kmip.Attributes, 0, len(all))
+	for _, a := range all {
+		if rule := kmip.RuleOf(a.Tag); rule == nil || !rule.AppliesTo(t, r.version) {
+			continue
 		}
-	}
-	if seen == nil {
-		return all
+		if d, ok := a.Value.(kmip.Digest); ok {
+			d.KeyFormatType = soft.FormatAt(d.KeyFormatType, o.Attributes.Algorithm(), r.version)
+			a.Value = d
+		}
+		seen = append(seen, a)
 	}
 	return seen
 }

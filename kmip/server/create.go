@@ -276,15 +276,20 @@ func (r *Request) initial(t kmip.ObjectType, a kmip.Attributes, token bool) kmip
 	a = a.With(ttlv.TagObjectType, t).With(ttlv.TagInitialDate, r.now).With(ttlv.TagLastChangeDate, r.now)
 	a = a.With(ttlv.TagState, kmip.StatePreActive)
 	a = a.With(ttlv.TagState, a.State(r.now))
-	if !a.Contains(ttlv.TagFresh) {
+	if !r.brings() || !a.Contains(ttlv.TagFresh) {
 		a = a.With(ttlv.TagFresh, true)
 	}
 	if !a.Contains(ttlv.TagCryptographicUsageMask) {
-		if mask := usual(t); mask != 0 {
+		if mask, has := usual(t); has {
 			a = a.With(ttlv.TagCryptographicUsageMask, mask)
 		}
 	}
 	return r.confine(t, a, token)
+}
+
+// brings says whether the request brings an object's material: it may say that it is not Fresh (KMIP 2.1 §4.24), what others make is.
+func (r *Request) brings() bool {
+	return r.current.operation == kmip.OperationRegister || r.current.operation == kmip.OperationImport
 }
 
 // confine sets Sensitive and Extractable: a key in a token stays there unless the request says otherwise.
@@ -299,16 +304,25 @@ func (r *Request) confine(t kmip.ObjectType, a kmip.Attributes, token bool) kmip
 	return a.With(ttlv.TagAlwaysSensitive, a.Sensitive()).With(ttlv.TagNeverExtractable, !a.Extractable())
 }
 
-// usual is the Cryptographic Usage Mask of a key whose request gives none.
-func usual(t kmip.ObjectType) kmip.CryptographicUsageMask {
+// usual is the Cryptographic Usage Mask of an object whose request gives none: table 28 of KMIP 2.1. All but opaque objects and
+// templates have one.
+func usual(t kmip.ObjectType) (mask kmip.CryptographicUsageMask, has bool) {
 	switch t {
-	case kmip.ObjectTypeSymmetricKey:
-		return kmip.CryptographicUsageMaskEncrypt | kmip.CryptographicUsageMaskDecrypt |
+	case kmip.ObjectTypeSymmetricKey, kmip.ObjectTypeSplitKey:
+		mask = kmip.CryptographicUsageMaskEncrypt | kmip.CryptographicUsageMaskDecrypt |
 			kmip.CryptographicUsageMaskWrapKey | kmip.CryptographicUsageMaskUnwrapKey
 	case kmip.ObjectTypePrivateKey:
-		return kmip.CryptographicUsageMaskSign | kmip.CryptographicUsageMaskDecrypt | kmip.CryptographicUsageMaskUnwrapKey
-	case kmip.ObjectTypePublicKey:
-		return kmip.CryptographicUsageMaskVerify | kmip.CryptographicUsageMaskEncrypt | kmip.CryptographicUsageMaskWrapKey
+		mask = kmip.CryptographicUsageMaskSign | kmip.CryptographicUsageMaskDecrypt | kmip.CryptographicUsageMaskUnwrapKey
+	case kmip.ObjectTypePublicKey, kmip.ObjectTypeCertificate:
+		mask = kmip.CryptographicUsageMaskVerify | kmip.CryptographicUsageMaskEncrypt | kmip.CryptographicUsageMaskWrapKey
+	case kmip.ObjectTypeSecretData:
+		mask = kmip.CryptographicUsageMaskDeriveKey
+	case kmip.ObjectTypePGPKey:
+		mask = kmip.CryptographicUsageMaskSign | kmip.CryptographicUsageMaskVerify |
+			kmip.CryptographicUsageMaskEncrypt | kmip.CryptographicUsageMaskDecrypt
+	case kmip.ObjectTypeCertificateRequest:
+	default:
+		return 0, false
 	}
-	return 0
+	return mask, true
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"strongroom/kmip"
 	"strongroom/kmip/ttlv"
+	"strongroom/store/soft"
 )
 
 // register answers Register. KMIP 2.1 §6.1.43. A wrapped key is kept as it is, and can be given back but not used.
@@ -76,6 +77,9 @@ func (r *Request) keep(k *call, t kmip.ObjectType, attributes kmip.Attributes, v
 	attributes, v, err := r.arrival(attributes, v)
 	if err != nil {
 		return "", err
+	}
+	if v.Certificate != nil && !attributes.Contains(ttlv.TagCryptographicUsageMask) {
+		attributes = attributes.With(ttlv.TagCryptographicUsageMask, soft.CertificateUsage(v.Certificate))
 	}
 	o, backend, err := r.prepare(k, t, attributes)
 	if err != nil {

@@ -2,9 +2,6 @@ package soft
 
 import (
 	"crypto/sha256"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"slices"
 
 	"strongroom/kmip"
 	"strongroom/kmip/ttlv"
@@ -111,67 +108,6 @@ func (c *contents) format(v *kmip.Value) kmip.KeyFormatType {
 		return f
 	}
 	return 0
-}
-
-// certificateAttributes adds those of a certificate. KMIP 2.1 §4.6 to §4.8 and §4.61 to §4.63.
-func (c *contents) certificateAttributes(a kmip.Attributes, v *kmip.Certificate) kmip.Attributes {
-	a = a.Plus(ttlv.TagCertificateType, v.CertificateType).Plus(ttlv.TagCertificateLength, int32(len(v.CertificateValue)))
-	if c.cert == nil {
-		return a
-	}
-	if d, ok := certificateSignatures[c.cert.SignatureAlgorithm]; ok {
-		a = a.Plus(ttlv.TagDigitalSignatureAlgorithm, d)
-	}
-	a = nameAttributes(a, c.cert.Subject.Names, ttlv.TagCertificateSubjectCN)
-	a = nameAttributes(a, c.cert.Issuer.Names, ttlv.TagCertificateIssuerCN)
-	return a.
-		Plus(ttlv.TagX509CertificateIdentifier, kmip.X509CertificateIdentifier{
-			IssuerDistinguishedName: clone(c.cert.RawIssuer), CertificateSerialNumber: c.cert.SerialNumber.Bytes(),
-		}).
-		Plus(ttlv.TagX509CertificateSubject, kmip.X509CertificateSubject{SubjectDistinguishedName: clone(c.cert.RawSubject)}).
-		Plus(ttlv.TagX509CertificateIssuer, kmip.X509CertificateIssuer{IssuerDistinguishedName: clone(c.cert.RawIssuer)})
-}
-
-// nameParts are the parts of a name that have an attribute each (KMIP 2.1 §4.6), in the order of the attributes' tags.
-var nameParts = []string{
-	"2.5.4.3",                    // CN
-	"2.5.4.10",                   // O
-	"2.5.4.11",                   // OU
-	"1.2.840.113549.1.9.1",       // Email
-	"2.5.4.6",                    // C
-	"2.5.4.8",                    // ST
-	"2.5.4.7",                    // L
-	"0.9.2342.19200300.100.1.1",  // UID
-	"2.5.4.5",                    // Serial Number
-	"2.5.4.12",                   // Title
-	"0.9.2342.19200300.100.1.25", // DC
-	"2.5.4.46",                   // DN Qualifier
-}
-
-// nameAttributes adds the parts of a subject's or issuer's name; first is the attribute of its CN.
-func nameAttributes(a kmip.Attributes, parts []pkix.AttributeTypeAndValue, first ttlv.Tag) kmip.Attributes {
-	for _, p := range parts {
-		text, ok := p.Value.(string)
-		i := slices.Index(nameParts, p.Type.String())
-		if x := (kmip.Attribute{Tag: first + ttlv.Tag(i), Value: text}); ok && i >= 0 && !a.Has(x) {
-			a = append(a, x)
-		}
-	}
-	return a
-}
-
-var certificateSignatures = map[x509.SignatureAlgorithm]kmip.DigitalSignatureAlgorithm{
-	x509.SHA1WithRSA:      kmip.DigitalSignatureAlgorithmSHA1WithRSAEncryption,
-	x509.SHA256WithRSA:    kmip.DigitalSignatureAlgorithmSHA256WithRSAEncryption,
-	x509.SHA384WithRSA:    kmip.DigitalSignatureAlgorithmSHA384WithRSAEncryption,
-	x509.SHA512WithRSA:    kmip.DigitalSignatureAlgorithmSHA512WithRSAEncryption,
-	x509.SHA256WithRSAPSS: kmip.DigitalSignatureAlgorithmRSASSAPSS,
-	x509.SHA384WithRSAPSS: kmip.DigitalSignatureAlgorithmRSASSAPSS,
-	x509.SHA512WithRSAPSS: kmip.DigitalSignatureAlgorithmRSASSAPSS,
-	x509.ECDSAWithSHA1:    kmip.DigitalSignatureAlgorithmECDSAWithSHA1,
-	x509.ECDSAWithSHA256:  kmip.DigitalSignatureAlgorithmECDSAWithSHA256,
-	x509.ECDSAWithSHA384:  kmip.DigitalSignatureAlgorithmECDSAWithSHA384,
-	x509.ECDSAWithSHA512:  kmip.DigitalSignatureAlgorithmECDSAWithSHA512,
 }
 
 // digests are the SHA-256 of the material in the format in which it is kept, which is the first, and in the default format

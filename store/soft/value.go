@@ -86,6 +86,7 @@ func (c *contents) parseBlock() error {
 	if b.KeyValue.Components != nil {
 		return nil // a transparent split key
 	}
+	c.length = either(c.length, int32(8*len(b.KeyValue.Material))) // KMIP 2.1 §4.15: of all but opaque objects
 	return some("Key Material", b.KeyValue.Material)
 }
 
