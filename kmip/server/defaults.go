@@ -116,7 +116,8 @@ func (r *Request) defaultsInformation(groups *kmip.ObjectGroups) (*kmip.Defaults
 			return d.ObjectType == t && d.ObjectGroups == nil && d.Attributes.Contains(ttlv.TagCryptographicUsageMask)
 		})
 		if !set {
-			masks := kmip.Attributes{{Tag: ttlv.TagCryptographicUsageMask, Value: usual(t)}}
+			mask, _ := usual(t)
+			masks := kmip.Attributes{{Tag: ttlv.TagCryptographicUsageMask, Value: mask}}
 			told.ObjectDefaults = append(told.ObjectDefaults, kmip.ObjectDefaults{ObjectType: t, Attributes: masks})
 		}
 	}
