@@ -97,6 +97,25 @@ for algorithm in ckm-rsa-pkcs-oaep ckm-rsa-pkcs; do
   check "$algorithm there and back" 'cmp -s secret.txt secret.recovered.txt'
 done
 refused strongroom rsa keys export --key-id hsm::4::my_rsa_key --key-format pkcs8-pem privkey.pem
+
+bold "Curves: the HSM signs, openssl verifies"
+run strongroom ec keys create --curve nist-p256 hsm::4::my_ec_key
+run strongroom ec sign --key-id hsm::4::my_ec_key secret.txt
+run strongroom ec keys export --key-id hsm::4::my_ec_key_pk ec.pem
+check "the signature is valid" 'openssl dgst -sha256 -verify ec.pem -signature secret.sig secret.txt >/dev/null'
+
+bold "Keys leave wrapped, and come back unseen"
+run strongroom sym keys create --algorithm aes --number-of-bits 256 --sensitive travelling
+run strongroom sym keys wrap --key-id travelling --wrap-key-id hsm::4::my_aes_key wrapped.json
+run strongroom sym keys unwrap wrapped.json hsm::4::arrived
+run strongroom sym encrypt --key-id travelling --output-file secret.travelling secret.txt
+run strongroom sym decrypt --key-id hsm::4::arrived --output-file secret.recovered.txt secret.travelling
+check "the key in the HSM is the one that left the database" 'cmp -s secret.txt secret.recovered.txt'
+run strongroom sym keys destroy --key-id hsm::4::arrived
+
+bold "A password"
+run strongroom secret create --type password my_secret
+check "it is there" '[ "$(strongroom secret get --secret-id my_secret | wc -c)" = 26 ]'
 refused strongroom sym keys export --key-id hsm::4::my_aes_key --key-format raw symkey.raw
 check "nothing was written" '[ ! -e privkey.pem ] && [ ! -e symkey.raw ]'
 run strongroom sym keys create --algorithm aes --number-of-bits 256 --sensitive=false hsm::4::may_leave

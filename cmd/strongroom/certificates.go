@@ -145,7 +145,7 @@ func (p *program) certificateExportCommand() *cobra.Command {
 			}
 			chain := []*kmip.Value{&r.Value}
 			if format == formatChain {
-				if chain, err = p.issuersOf(cmd.Context(), uid, chain); err != nil {
+				if chain, err = p.withIssuers(cmd.Context(), uid, chain); err != nil {
 					return fmt.Errorf("exporting the chain of %q: %w", uid, err)
 				}
 			}
@@ -168,11 +168,27 @@ func (p *program) getCertificate(ctx context.Context, uid string) (*kmip.GetResp
 	return r, certificateKind.check(&r.Value)
 }
 
+// withIssuers adds the certificates of the issuers to that of uid.
+func (p *program) withIssuers(ctx context.Context, uid string, chain []*kmip.Value) ([]*kmip.Value, error) {
+	issuers, err := p.issuers(ctx, uid)
+	if err != nil {
+		return nil, err
+	}
+	for _, uid := range issuers {
+		r, err := p.getCertificate(ctx, uid)
+		if err != nil {
+			return nil, fmt.Errorf("%q: %w", uid, err)
+		}
+		chain = append(chain, &r.Value)
+	}
+	return chain, nil
+}
+
 // longestChain is how many certificates are followed.
 const longestChain = 16
 
-// issuersOf follows the links from a certificate to its issuers.
-func (p *program) issuersOf(ctx context.Context, uid string, chain []*kmip.Value) ([]*kmip.Value, error) {
+// issuers follows the links from a certificate to its issuer's, to that one's, and so on.
+func (p *program) issuers(ctx context.Context, uid string) (chain []string, err error) {
 	seen := map[string]bool{}
 	for {
 		seen[uid] = true
@@ -191,14 +207,9 @@ func (p *program) issuersOf(ctx context.Context, uid string, chain []*kmip.Value
 		if uid == "" || seen[uid] {
 			return chain, nil
 		}
-		if len(chain) == longestChain {
-			return nil, fmt.Errorf("it has more than %d certificates", longestChain)
+		if chain = append(chain, uid); len(chain) == longestChain {
+			return nil, fmt.Errorf("the chain has more than %d certificates", longestChain)
 		}
-		next, err := p.getCertificate(ctx, uid)
-		if err != nil {
-			return nil, err
-		}
-		chain = append(chain, &next.Value)
 	}
 }
 
@@ -207,52 +218,79 @@ type validity struct {
 	Validity string `json:"validity"` // valid, invalid or unknown
 }
 
+// A validating has the flags of certificates validate.
+type validating struct {
+	uids   []string
+	linked bool // with their issuers
+	date   string
+}
+
 func (p *program) certificateValidateCommand() *cobra.Command {
-	var uids []string
-	var date string
+	var v validating
 	cmd := &cobra.Command{
 		Use:   "validate [FILE…]",
 		Short: "Say whether a chain of certificates holds",
 		Long: `Have the server say whether certificates, those in files and those named, make a chain that holds: it ends at an authority of the
 server's clients, or at a self-signed certificate that is in the server and named. Ends with 0 for a valid chain, else with 1; unknown is a
 chain in which nothing is wrong, and which ends nowhere.`,
-		Example: `  strongroom certificates validate --certificate-id my_certificate --certificate-id my_root
+		Example: `  strongroom certificates validate --certificate-id my_certificate --with-issuers
   strongroom certificates validate --certificate-id my_root --validity-date 2027-01-01T00:00:00Z server.crt intermediate.crt`,
 		Args: arguments(cobra.ArbitraryArgs),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 && len(uids) == 0 {
-				return misused("no certificate is named: give a FILE or --certificate-id ID")
-			}
-			q := new(kmip.ValidateRequest)
-			if date != "" {
-				t, err := time.Parse(time.RFC3339, date)
-				if err != nil {
-					return misused("--validity-date %q is no time as 2027-01-01T00:00:00Z is one", date)
-				}
-				q.ValidityDate = &t
-			}
-			for _, uid := range uids {
-				q.UniqueIdentifiers = append(q.UniqueIdentifiers, kmip.UniqueIdentifier(uid))
-			}
-			for _, name := range args {
-				data, err := p.readKey(name)
-				if err != nil {
-					return err
-				}
-				chain, err := certificatesOf(data)
-				if err != nil {
-					return fmt.Errorf("reading %q: %w", name, err)
-				}
-				for _, c := range chain {
-					q.Certificates = append(q.Certificates, *c)
-				}
+			q, err := v.request(cmd.Context(), p, args)
+			if err != nil {
+				return err
 			}
 			return p.validate(cmd.Context(), q)
 		},
 	}
-	cmd.Flags().StringArrayVarP(&uids, certificateKind.flag(), "c", nil, "unique identifier `ID` of a certificate in the server (may be repeated)")
-	cmd.Flags().StringVar(&date, "validity-date", "", "`TIME` at which the chain is to hold (default now)")
+	f := cmd.Flags()
+	f.StringArrayVarP(&v.uids, certificateKind.flag(), "c", nil, "unique identifier `ID` of a certificate in the server (may be repeated)")
+	f.BoolVar(&v.linked, "with-issuers", false, "with the certificates of the issuers that those named are linked to")
+	f.StringVar(&v.date, "validity-date", "", "`TIME` at which the chain is to hold (default now)")
 	return cmd
+}
+
+// request puts the request together, of what is named and of files.
+func (v *validating) request(ctx context.Context, p *program, files []string) (*kmip.ValidateRequest, error) {
+	if len(files) == 0 && len(v.uids) == 0 {
+		return nil, misused("no certificate is named: give a FILE or --%s ID", certificateKind.flag())
+	}
+	q := new(kmip.ValidateRequest)
+	if v.date != "" {
+		t, err := time.Parse(time.RFC3339, v.date)
+		if err != nil {
+			return nil, misused("--validity-date %q is no time as 2027-01-01T00:00:00Z is one", v.date)
+		}
+		q.ValidityDate = &t
+	}
+	for _, name := range files {
+		data, err := p.readKey(name)
+		if err != nil {
+			return nil, err
+		}
+		chain, err := certificatesOf(data)
+		if err != nil {
+			return nil, fmt.Errorf("reading %q: %w", name, err)
+		}
+		for _, c := range chain {
+			q.Certificates = append(q.Certificates, *c)
+		}
+	}
+	for _, uid := range v.uids {
+		q.UniqueIdentifiers = append(q.UniqueIdentifiers, kmip.UniqueIdentifier(uid))
+		if !v.linked {
+			continue
+		}
+		issuers, err := p.issuers(ctx, uid)
+		if err != nil {
+			return nil, fmt.Errorf("finding the issuers of %q: %w", uid, err)
+		}
+		for _, issuer := range issuers {
+			q.UniqueIdentifiers = append(q.UniqueIdentifiers, kmip.UniqueIdentifier(issuer))
+		}
+	}
+	return q, nil
 }
 
 // validate asks the server, and answers. That a chain does not hold is an error.

@@ -135,7 +135,7 @@ one line break at the end is left out.`,
 			if err != nil {
 				return err
 			}
-			data, err := p.readSecret(args[0])
+			data, err := p.readSecret(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -153,15 +153,21 @@ one line break at the end is left out.`,
 	return cmd
 }
 
-// readSecret reads a file, or asks for the secret on a terminal.
-func (p *program) readSecret(name string) ([]byte, error) {
-	terminal, ok := p.in.(*os.File)
-	if name != standard || !ok || !term.IsTerminal(int(terminal.Fd())) {
+// readSecret reads a file, or asks for the secret on a terminal, which shows again what is typed when ctx ends.
+func (p *program) readSecret(ctx context.Context, name string) ([]byte, error) {
+	f, ok := p.in.(*os.File)
+	if name != standard || !ok || !term.IsTerminal(int(f.Fd())) {
 		return p.readKey(name)
 	}
+	terminal := int(f.Fd())
+	before, err := term.GetState(terminal)
+	if err != nil {
+		return nil, fmt.Errorf("asking for the secret: %w", err)
+	}
+	defer context.AfterFunc(ctx, func() { term.Restore(terminal, before) })()
 	fmt.Fprint(p.err, "Secret: ")
 	defer fmt.Fprintln(p.err)
-	return term.ReadPassword(int(terminal.Fd()))
+	return term.ReadPassword(terminal)
 }
 
 // secretOf reads a file that secret export could have written.
