@@ -287,6 +287,12 @@ func (a Attribute) encode(e *ttlv.Encoder) error {
 // marshalOld writes the instances as 1.x does, each with its index where that is not 0.
 func (a *Attributes) marshalOld(e *ttlv.Encoder) error {
 	for i, x := range *a {
+		if t, ok := x.Value.(Name); ok && x.Tag == ttlv.TagTemplate {
+			if err := e.Value(ttlv.TagName, &t); err != nil {
+				return err
+			}
+			continue
+		}
 		x, ok := x.at(e)
 		if !ok {
 			continue
@@ -416,10 +422,15 @@ func (a *Attributes) unmarshalOne(d *ttlv.Decoder, it ttlv.Item) error {
 }
 
 func (a *Attributes) unmarshalTagged(d *ttlv.Decoder, it ttlv.Item) error {
-	if it.Tag == ttlv.TagName && it.Type == ttlv.TypeTextString && d.Version() < ttlv.V2_0 {
-		return Errorf(ResultReasonInvalidField, "templates are not supported: send the attributes themselves")
+	if it.Tag != ttlv.TagName || d.Version() >= ttlv.V2_0 {
+		return a.add(d, Attribute{Tag: it.Tag}, it)
 	}
-	return a.add(d, Attribute{Tag: it.Tag}, it)
+	var template Name
+	if err := d.Value(it, &template); err != nil {
+		return err
+	}
+	*a = append(*a, Attribute{Tag: ttlv.TagTemplate, Value: template})
+	return nil
 }
 
 func (a *Attributes) add(d *ttlv.Decoder, x Attribute, value ttlv.Item) (err error) {

@@ -76,6 +76,7 @@ type Search struct {
 	Identity   string
 	Admin      bool // Identity administers HSM keys: it sees every key in a token
 	Attributes Attributes
+	Hidden     []ObjectType      // types of objects that are not to be found
 	Storage    StorageStatusMask // 0: online objects that are not destroyed
 	Group      ObjectGroupMember // 0: any
 	Most       int               // answers wanted, 0 for all; a backend may give more

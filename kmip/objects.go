@@ -14,7 +14,7 @@ type Value struct {
 	PrivateKey         *PlainKey           `ttlv:"PrivateKey"`
 	PublicKey          *PlainKey           `ttlv:"PublicKey"`
 	SplitKey           *SplitKey           `ttlv:"SplitKey"`
-	Template           *Template           `ttlv:"Template,1.0-1.4"`
+	Template           *Template           `ttlv:"Template,1.0-1.4"` // a 2.x message has none
 	SecretData         *SecretData         `ttlv:"SecretData"`
 	OpaqueObject       *OpaqueObject       `ttlv:"OpaqueObject"`
 	PGPKey             *PGPKey             `ttlv:"PGPKey,1.2+"`

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 
@@ -189,15 +190,21 @@ func (o *opened) open(r *row) {
 // maxValue is the length in bytes of the longest material that is read back.
 const maxValue = 16 << 20
 
-// materialTag is the structure that an object's material is written in, of the inner form (KMIP 2.1).
+// materialTag is the structure that an object's material is written in, of the inner form (KMIP 2.1). A template, which that does not
+// have, is written as KMIP 1.4 has it.
 const materialTag = ttlv.TagKeyMaterial
+
+var templateTag = []byte{0x42, 0x00, 0x90}
 
 // encodeValue is an object's material as it is sealed; the caller clears it.
 func encodeValue(v *kmip.Value) ([]byte, error) {
+	var plain []byte
+	var err error
 	if v.Template != nil {
-		return nil, kmip.Errorf(kmip.ResultReasonOperationNotSupported, "templates are not supported")
+		plain, err = ttlv.Append(nil, ttlv.V1_4, ttlv.TagTemplate, v.Template)
+	} else {
+		plain, err = ttlv.Append(make([]byte, 0, 1024), ttlv.V2_1, materialTag, v)
 	}
-	plain, err := ttlv.Append(make([]byte, 0, 1024), ttlv.V2_1, materialTag, v)
 	if err != nil {
 		return nil, fmt.Errorf("encoding the material: %w", err)
 	}
@@ -207,6 +214,13 @@ func encodeValue(v *kmip.Value) ([]byte, error) {
 // decodeValue reads what encodeValue wrote. The value borrows plain.
 func decodeValue(plain []byte) (*kmip.Value, error) {
 	v := new(kmip.Value)
+	if bytes.HasPrefix(plain, templateTag) {
+		v.Template = new(kmip.Template)
+		if err := ttlv.Unmarshal(plain, ttlv.V1_4, ttlv.TagTemplate, v.Template, &ttlv.Limits{Size: maxValue}); err != nil {
+			return nil, fmt.Errorf("decoding the template: %w", err)
+		}
+		return v, nil
+	}
 	if err := ttlv.Unmarshal(plain, ttlv.V2_1, materialTag, v, &ttlv.Limits{Size: maxValue}); err != nil {
 		return nil, fmt.Errorf("decoding the material: %w", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"time"
 
 	"strongroom/kmip"
@@ -70,13 +71,14 @@ type plan struct {
 	storage    kmip.StorageStatusMask
 	live, gone bool // which rows are wanted: on-line and archived ones, destroyed ones
 	objectType kmip.ObjectType
+	hidden     []kmip.ObjectType
 	rest       kmip.Attributes // what is compared row by row
 	now        time.Time
 }
 
 // plan takes apart what a search wants; there is nothing to search where ok is false.
 func (s *Store) plan(q *kmip.Search) (p *plan, ok bool) {
-	p = &plan{identity: q.Identity, now: s.now()}
+	p = &plan{identity: q.Identity, hidden: q.Hidden, now: s.now()}
 	p.storage = q.Storage
 	if p.storage == 0 {
 		p.storage = kmip.StorageStatusMaskOnLineStorage
@@ -142,7 +144,7 @@ func (p *plan) next(rows *sql.Rows) (uid string, created int64, ok bool, err err
 	if err := rows.Scan(&created, &uid, &objectType, &attributes); err != nil {
 		return "", 0, false, err
 	}
-	if p.objectType != 0 && p.objectType != kmip.ObjectType(objectType) {
+	if p.objectType != 0 && p.objectType != kmip.ObjectType(objectType) || slices.Contains(p.hidden, kmip.ObjectType(objectType)) {
 		return "", 0, false, nil
 	}
 	if len(p.rest) == 0 && p.anywhere(attributes) {

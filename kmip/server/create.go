@@ -41,7 +41,7 @@ func (r *Request) createKeyPair(k *call, q *kmip.CreateKeyPairRequest) (*kmip.Cr
 	common := append(kmip.Attributes{}, q.CommonAttributes...)
 	// A public key is withheld where the request says so of it, not of both halves.
 	shared := common.Without(ttlv.TagUniqueIdentifier).Without(ttlv.TagSensitive).Without(ttlv.TagExtractable)
-	private, public, backend, err := r.preparePair(k, merge(common, q.PrivateKeyAttributes), merge(shared, q.PublicKeyAttributes))
+	private, public, backend, err := r.preparePair(k, r.laidOver(common, q.PrivateKeyAttributes), r.laidOver(shared, q.PublicKeyAttributes))
 	if err != nil {
 		return nil, err
 	}

@@ -119,7 +119,7 @@ func encrypted(v *kmip.Value) bool {
 func (r *Request) form(o *kmip.Object, w wish, v *kmip.Value) soft.Form {
 	block := v.KeyBlock()
 	if w.format != 0 || block == nil || block.KeyWrappingData != nil {
-		return soft.Form{Format: w.format, Compression: w.compression}
+		return soft.Form{Format: soft.FormatAt(w.format, o.Attributes.Algorithm(), r.version), Compression: w.compression}
 	}
 	f, ok := kmip.Get[kmip.KeyFormatType](o.Attributes, ttlv.TagKeyFormatType)
 	if !ok || f == soft.FormatAt(block.KeyFormatType, o.Attributes.Algorithm(), ttlv.V2_0) {

@@ -14,6 +14,11 @@ func (r *Request) locate(_ *call, q *kmip.LocateRequest) (*kmip.LocateResponse, 
 		return nil, err
 	}
 	s := &kmip.Search{Identity: r.identity, Admin: r.server.Authority.Load().Admin(r.identity), Group: q.ObjectGroupMember}
+	for t := kmip.ObjectTypeCertificate; t <= kmip.ObjectTypeCertificateRequest; t++ {
+		if !r.hasType(t) {
+			s.Hidden = append(s.Hidden, t)
+		}
+	}
 	if q.StorageStatusMask != nil {
 		s.Storage = *q.StorageStatusMask
 	}

@@ -315,6 +315,11 @@ func (r *Request) call(op *operation, item *kmip.RequestBatchItem, k *call) (any
 	if err := r.decoder.Unmarshal(raw, ttlv.TagRequestPayload, payload); err != nil {
 		return nil, invalid(err)
 	}
+	if q, ok := payload.(kmip.Templated); ok && r.version < ttlv.V2_0 {
+		if err := r.resolveTemplates(q); err != nil {
+			return nil, err
+		}
+	}
 	return op.run(r, k, payload)
 }
 

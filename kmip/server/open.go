@@ -136,6 +136,9 @@ func (r *Request) permittedFor(uid string, n *need) (*kmip.Object, error) {
 	if err != nil {
 		return nil, r.conceal(uid, err)
 	}
+	if !r.hasType(o.ObjectType()) {
+		return nil, kmip.NotFound(uid)
+	}
 	if special, ok := n.ofType[o.ObjectType()]; ok {
 		*n = special
 	}
@@ -143,6 +146,12 @@ func (r *Request) permittedFor(uid string, n *need) (*kmip.Object, error) {
 		return nil, kmip.NotFound(uid)
 	}
 	return o, nil
+}
+
+// hasType says whether the version of the request has a type of objects. It knows of no others: a template is not there for a 2.x
+// client.
+func (r *Request) hasType(t kmip.ObjectType) bool {
+	return t < kmip.ObjectTypeTemplate || ttlv.Defined(ttlv.TagObjectType, uint32(t), r.version)
 }
 
 // backend routes an identifier.

@@ -72,7 +72,9 @@ func (r *Request) keep(k *call, t kmip.ObjectType, attributes kmip.Attributes, v
 		return "", kmip.Errorf(kmip.ResultReasonInvalidObjectType, "the Object Type is %v, the object a %v", t, v.ObjectType())
 	}
 	if t == kmip.ObjectTypeTemplate {
-		return "", kmip.Errorf(kmip.ResultReasonInvalidObjectType, "templates are not supported: send the attributes themselves")
+		if err := r.checkTemplate(attributes, v.Template); err != nil {
+			return "", err
+		}
 	}
 	attributes, v, err := r.arrival(attributes, v)
 	if err != nil {

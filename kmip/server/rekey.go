@@ -60,11 +60,11 @@ func (r *Request) reKeyKeyPair(old *kmip.Object, q *kmip.ReKeyKeyPairRequest) (*
 		return nil, err
 	}
 	common := append(kmip.Attributes{}, q.CommonAttributes...)
-	given, err := r.succession(old, merge(common, q.PrivateKeyAttributes), q.Offset)
+	given, err := r.succession(old, r.laidOver(common, q.PrivateKeyAttributes), q.Offset)
 	if err != nil {
 		return nil, err
 	}
-	givenPublic, err := r.succession(oldPublic, merge(common.Without(ttlv.TagUniqueIdentifier), q.PublicKeyAttributes), q.Offset)
+	givenPublic, err := r.succession(oldPublic, r.laidOver(common.Without(ttlv.TagUniqueIdentifier), q.PublicKeyAttributes), q.Offset)
 	if err != nil {
 		return nil, err
 	}
