@@ -83,6 +83,14 @@ func BenchmarkEncryptGCM(b *testing.B) {
 	})
 }
 
+// With many at once what a change of thread or process costs is shared. Compare with what a worker process makes of it:
+//
+//	STRONGROOM_TEST_HSM_WORKER=all go test ./hsm -run xxx -bench GCMBusy
+func BenchmarkEncryptGCMBusy(b *testing.B) {
+	b.SetParallelism(16)
+	BenchmarkEncryptGCM(b)
+}
+
 func BenchmarkEncryptGCMDirect(b *testing.B) {
 	h := open(b)
 	benchKey(b, h, "k")

@@ -43,6 +43,7 @@ const (
 	faultModule               // the module has to be initialized
 	faultVague                // anything: a dead token, or data that is not what it should be
 	faultData                 // the data is not what it should be
+	faultScarce               // something is used up, or the call was called off: later it may go well
 )
 
 // faults gives the meaning of return values; those that are not here mean faultNone.
@@ -64,6 +65,13 @@ var faults = map[uint]fault{
 	pkcs11.CKR_CRYPTOKI_NOT_INITIALIZED:      faultModule,
 	pkcs11.CKR_GENERAL_ERROR:                 faultVague,
 	pkcs11.CKR_FUNCTION_FAILED:               faultVague,
+	pkcs11.CKR_HOST_MEMORY:                   faultScarce,
+	pkcs11.CKR_DEVICE_MEMORY:                 faultScarce,
+	pkcs11.CKR_CANCEL:                        faultScarce,
+	pkcs11.CKR_FUNCTION_CANCELED:             faultScarce,
+	pkcs11.CKR_FUNCTION_REJECTED:             faultScarce,
+	pkcs11.CKR_CANT_LOCK:                     faultScarce,
+	pkcs11.CKR_SESSION_COUNT:                 faultScarce,
 	pkcs11.CKR_ENCRYPTED_DATA_INVALID:        faultData,
 	pkcs11.CKR_ENCRYPTED_DATA_LEN_RANGE:      faultData,
 	pkcs11.CKR_DATA_INVALID:                  faultData,

@@ -32,6 +32,7 @@ type lanes struct {
 	c *C.sr_lanes
 
 	busy    atomic.Int64 // operations here, waiting or running
+	seen    atomic.Bool  // that the module computes here
 	crowded atomic.Int64 // how many more operations go through a lane although nothing else is here
 
 	mu   sync.Mutex
@@ -83,6 +84,14 @@ func (l *lanes) reap(f *os.File) {
 	}
 }
 
+// local says whether the module was seen to compute here.
+func (l *lanes) local() bool {
+	if !l.seen.Load() && C.sr_lanes_local(l.c) != 0 {
+		l.seen.Store(true)
+	}
+	return l.seen.Load()
+}
+
 // take gives a job with a block of at least size bytes.
 func (l *lanes) take(size int) *job {
 	l.mu.Lock()
@@ -126,14 +135,14 @@ func (l *lanes) put(j *job, used int) {
 // crowd is how many operations in turn must be alone before one does without a lane again.
 const crowd = 100
 
-// alone counts an operation in, and says whether it is the only one, and has been for a while: then its own thread is the
-// quickest way, for two changes of thread cost more than a software token's whole encryption.
+// alone counts an operation in, and says whether the module computes here and it is the only one, and has been for a while:
+// then its own thread is the quickest way, for two changes of thread cost more than a software token's whole encryption.
 func (l *lanes) alone() bool {
 	if l.busy.Add(1) > 1 {
 		l.crowded.Store(crowd)
 		return false
 	}
-	return l.crowded.Load() <= 0 || l.crowded.Add(-1) <= 0
+	return l.local() && (l.crowded.Load() <= 0 || l.crowded.Add(-1) <= 0)
 }
 
 // operate is sr_operate in a lane: it writes into out.

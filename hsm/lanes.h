@@ -44,4 +44,7 @@ int sr_lanes_put(sr_lanes *l, sr_job *job);
 /* sr_lanes_take gives the list of the jobs that are done. */
 sr_job *sr_lanes_take(sr_lanes *l);
 
+/* sr_lanes_local says whether an operation was seen that computed in its thread. */
+int sr_lanes_local(sr_lanes *l);
+
 #endif

@@ -49,6 +49,17 @@ func isolated(t *testing.T, limit time.Duration) (*HSM, *remote) {
 	return h, h.modules[0].lib.(*remote)
 }
 
+// withEnv adds variables to a command's environment.
+func withEnv(command func() *exec.Cmd, env map[string]string) func() *exec.Cmd {
+	return func() *exec.Cmd {
+		cmd := command()
+		for name, value := range env {
+			cmd.Env = append(cmd.Env, name+"="+value)
+		}
+		return cmd
+	}
+}
+
 func copyFile(t *testing.T, from, to string) {
 	t.Helper()
 	b, err := os.ReadFile(from)

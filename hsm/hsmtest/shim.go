@@ -1,0 +1,132 @@
+// Package hsmtest makes PKCS#11 modules misbehave, for tests: a shim in C that forwards to a real module, and fails,
+// delays, hangs or crashes in the calls that a test names, in this process or in another.
+package hsmtest
+
+import (
+	_ "embed" // for the shim's source
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+)
+
+//go:embed shim/shim.c
+var source string
+
+// Functions are the functions of PKCS#11 2.40 in the order of the function list (§3.6), without C_.
+var Functions = strings.Fields(`Initialize Finalize GetInfo GetFunctionList GetSlotList GetSlotInfo GetTokenInfo GetMechanismList
+	GetMechanismInfo InitToken InitPIN SetPIN OpenSession CloseSession CloseAllSessions GetSessionInfo GetOperationState
+	SetOperationState Login Logout CreateObject CopyObject DestroyObject GetObjectSize GetAttributeValue SetAttributeValue
+	FindObjectsInit FindObjects FindObjectsFinal EncryptInit Encrypt EncryptUpdate EncryptFinal DecryptInit Decrypt DecryptUpdate
+	DecryptFinal DigestInit Digest DigestUpdate DigestKey DigestFinal SignInit Sign SignUpdate SignFinal SignRecoverInit
+	SignRecover VerifyInit Verify VerifyUpdate VerifyFinal VerifyRecoverInit VerifyRecover DigestEncryptUpdate
+	DecryptDigestUpdate SignEncryptUpdate DecryptVerifyUpdate GenerateKey GenerateKeyPair WrapKey UnwrapKey DeriveKey SeedRandom
+	GenerateRandom GetFunctionStatus CancelFunction WaitForSlotEvent`)
+
+// A What is what is done to a call.
+type What uint64
+
+const (
+	Nothing   What = iota
+	Refuse         // the return value is answered, and nothing called
+	FailAfter      // the call is made, and the return value answered for it
+	Hang           // until something else is wanted of the function
+	Crash          // the process is ended
+	Constant       // the random bytes are all 0x5A
+)
+
+// A plan is the layout of one function's part of the file that the shim reads, in words of 8 bytes.
+type plan struct{ calls, skip, times, what, rv, delay atomic.Uint64 }
+
+// A Shim is a module that misbehaves.
+type Shim struct {
+	Library string            // its path
+	Env     map[string]string // that the process that loads it needs
+	plans   []plan
+}
+
+// New compiles a shim in front of the module at a path. The test is skipped where there is no C compiler.
+func New(t testing.TB, module string) *Shim {
+	t.Helper()
+	compiler := os.Getenv("CC")
+	if compiler == "" {
+		compiler = "gcc"
+	}
+	if _, err := exec.LookPath(compiler); err != nil {
+		t.Skipf("no C compiler: %v", err)
+	}
+	dir := t.TempDir()
+	s := &Shim{Library: filepath.Join(dir, "shim.so")}
+	cc := exec.Command(compiler, "-O1", "-std=gnu11", "-shared", "-fPIC", "-x", "c", "-o", s.Library, "-", "-ldl")
+	cc.Stdin = strings.NewReader(source)
+	if out, err := cc.CombinedOutput(); err != nil {
+		t.Fatalf("compiling the shim: %v\n%s", err, out)
+	}
+	control := filepath.Join(dir, "control")
+	size := len(Functions) * int(unsafe.Sizeof(plan{}))
+	if err := os.WriteFile(control, make([]byte, size), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(control, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	b, err := syscall.Mmap(int(f.Fd()), 0, size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Munmap(b) })
+	s.plans = unsafe.Slice((*plan)(unsafe.Pointer(unsafe.SliceData(b))), len(Functions))
+	s.Env = map[string]string{"SHIM_MODULE": module, "SHIM_CONTROL": control}
+	return s
+}
+
+// of is the plan of a function.
+func (s *Shim) of(function string) *plan {
+	for i, name := range Functions {
+		if name == function {
+			return &s.plans[i]
+		}
+	}
+	panic(fmt.Sprintf("hsmtest: PKCS#11 has no C_%s", function))
+}
+
+// Do has something done to the next times calls of a function, after skip of them; times < 0 is all.
+func (s *Shim) Do(function string, what What, rv uint, skip, times int) {
+	p := s.of(function)
+	p.what.Store(uint64(Nothing))
+	p.rv.Store(uint64(rv))
+	p.skip.Store(uint64(skip))
+	if times < 0 {
+		p.times.Store(math.MaxUint64)
+	} else {
+		p.times.Store(uint64(times))
+	}
+	p.what.Store(uint64(what))
+}
+
+// Heal leaves all functions alone again.
+func (s *Shim) Heal() {
+	for i := range s.plans {
+		s.plans[i].what.Store(uint64(Nothing))
+		s.plans[i].delay.Store(0)
+	}
+}
+
+// Delay makes every call of these functions take d longer.
+func (s *Shim) Delay(d time.Duration, functions ...string) {
+	for _, f := range functions {
+		s.of(f).delay.Store(uint64(d.Microseconds()))
+	}
+}
+
+// Calls is how often a function was called.
+func (s *Shim) Calls(function string) int { return int(s.of(function).calls.Load()) }
