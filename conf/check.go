@@ -144,6 +144,9 @@ func (k *checking) listener(l *KMIP) {
 	if l.TLSMin != "1.2" && l.TLSMin != "1.3" {
 		k.fault("kmip.tls_min", "%q: \"1.2\" or \"1.3\"", l.TLSMin)
 	}
+	if l.TLSInsecureSuites && l.TLSMin == "1.3" {
+		k.fault("kmip.tls_insecure_suites", "those suites are of TLS 1.2, which tls_min excludes")
+	}
 	for _, file := range []struct{ key, path string }{
 		{"kmip.certificate", l.Certificate}, {"kmip.private_key", l.PrivateKey}, {"kmip.client_ca", l.ClientCA},
 	} {

@@ -63,6 +63,8 @@ type KMIP struct {
 	Passwords string `toml:"passwords"`
 	// TLSMin is the oldest TLS version spoken: "1.2" or "1.3".
 	TLSMin string `toml:"tls_min"`
+	// TLSInsecureSuites admits, under TLS 1.2, the cipher suites of old appliances too: RSA key exchange, and CBC.
+	TLSInsecureSuites bool `toml:"tls_insecure_suites"`
 }
 
 // HTTP is the listener for KMIP over HTTPS: POST /kmip in binary, JSON or XML, with the certificates of [kmip].

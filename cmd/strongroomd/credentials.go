@@ -1,12 +1,15 @@
 package main
 
 import (
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
+	"strings"
 
 	"strongroom/conf"
 	"strongroom/kmip/server"
@@ -36,12 +39,41 @@ func credentialsOf(c *conf.Config) (*server.Credentials, error) {
 	if c.KMIP.TLSMin == "1.3" {
 		credentials.MinVersion = tls.VersionTLS13
 	}
+	if c.KMIP.TLSInsecureSuites {
+		credentials.Suites = oldSuites()
+	}
 	if c.KMIP.CRL != "" {
 		if credentials.Revoked, err = revocations(c.KMIP.CRL, text); err != nil {
 			return nil, fmt.Errorf("reading the revocation list %s: %w", c.KMIP.CRL, err)
 		}
 	}
 	return credentials, nil
+}
+
+// oldSuites are the cipher suites of TLS 1.2 with those that crypto/tls leaves out by itself: key exchange by RSA, without which
+// appliances of the time of KMIP 1.0 do not connect (KMIP Profiles 1.0, Basic Authentication Suite: TLS_RSA_WITH_AES_128_CBC_SHA),
+// and CBC. RC4 and 3DES stay out.
+func oldSuites() (list []uint16) {
+	for _, s := range tls.CipherSuites() {
+		list = append(list, s.ID)
+	}
+	for _, s := range tls.InsecureCipherSuites() {
+		if strings.Contains(s.Name, "_AES_") {
+			list = append(list, s.ID)
+		}
+	}
+	return list
+}
+
+// warnOfSuites says what it means that the old cipher suites are admitted, and where they do not help.
+func warnOfSuites(c *server.Credentials, log *slog.Logger) {
+	if c.Suites == nil {
+		return
+	}
+	log.Warn("kmip.tls_insecure_suites admits RSA key exchange and CBC under TLS 1.2: what such a client says can be read by who gets the server's private key later")
+	if _, ok := c.Certificate.PrivateKey.(*rsa.PrivateKey); !ok {
+		log.Warn("no client can use RSA key exchange, for the server's certificate is not of RSA", "subject", c.Certificate.Leaf.Subject.String())
+	}
 }
 
 // revocations reads a revocation list, which one of the authorities must have signed.

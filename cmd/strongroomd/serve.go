@@ -120,6 +120,7 @@ func serve(ctx context.Context, load func() (*conf.Config, error), log *slog.Log
 
 	authority := new(atomic.Pointer[authz.Table])
 	authority.Store(authorityOf(c))
+	warnOfSuites(credentials, log)
 	gate := server.NewGate(*credentials)
 	s := server.New(server.Config{
 		Store: backends.store, HSM: backends.tokens(), Access: backends.store, Settings: backends.store, Authority: authority, Gate: gate,
@@ -182,6 +183,7 @@ func reload(load func() (*conf.Config, error), gate *server.Gate, authority *ato
 		log.Error("the configuration was not read again: all stays as it was", "err", err)
 		return
 	}
+	warnOfSuites(credentials, log)
 	gate.Replace(*credentials)
 	authority.Store(authorityOf(c))
 	if b.hsm != nil {

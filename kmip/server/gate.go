@@ -33,6 +33,7 @@ type Credentials struct {
 	Revoked     func(*x509.Certificate) bool // nil: no revocation list
 	Identity    string                       // "cn", "email", "uri" or "dns"
 	MinVersion  uint16                       // tls.VersionTLS12 where 0
+	Suites      []uint16                     // of TLS 1.2; nil: those of crypto/tls
 	Passwords   *password.Table              // nil: nobody needs one
 }
 
@@ -52,6 +53,7 @@ func (g *Gate) Replace(c Credentials) {
 	s := &gateState{Credentials: c}
 	s.config = &tls.Config{
 		MinVersion:       c.MinVersion,
+		CipherSuites:     c.Suites,
 		Certificates:     []tls.Certificate{c.Certificate},
 		ClientAuth:       tls.RequireAndVerifyClientCert,
 		ClientCAs:        c.ClientCA,
