@@ -132,10 +132,14 @@ func (s *signer) ask(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	if s.algorithm = ecdsaName; r.Attributes.Algorithm() == kmip.CryptographicAlgorithmEd25519 {
+	switch r.Attributes.Algorithm() {
+	case 0:
+		return fmt.Errorf("%q has no algorithm in KMIP %v: say --signature-algorithm", s.uid, p.client.Version())
+	case kmip.CryptographicAlgorithmEd25519:
 		s.algorithm = ed25519Name
 		return nil
 	}
+	s.algorithm = ecdsaName
 	if bits := r.Attributes.Length(); s.hash == "" && bits > 384 {
 		s.hash = "sha-512"
 	} else if s.hash == "" && bits > 256 {
