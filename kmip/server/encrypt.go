@@ -16,7 +16,7 @@ func computes[Q, R any](op kmip.Operation, n need, compute func(kmip.Key, contex
 		if err != nil {
 			return nil, denied(err)
 		}
-		response, err := inParts(r, op, o.UniqueIdentifier, q, func(q *Q) (*R, error) { return compute(o.Key, r.ctx, q) })
+		response, err := inParts(r, op, o.UniqueIdentifier, blockSize(o.Attributes), q, func(q *Q) (*R, error) { return compute(o.Key, r.ctx, q) })
 		if err != nil {
 			return nil, err
 		}

@@ -30,5 +30,5 @@ func macVerify(k kmip.Key, ctx context.Context, q *kmip.MACVerifyRequest) (*kmip
 
 // hash answers Hash. KMIP 2.1 §6.1.24.
 func (r *Request) hash(_ *call, q *kmip.HashRequest) (*kmip.HashResponse, error) {
-	return inParts(r, kmip.OperationHash, "", q, soft.Hash)
+	return inParts(r, kmip.OperationHash, "", 0, q, soft.Hash)
 }

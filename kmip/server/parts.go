@@ -41,9 +41,9 @@ func correlate(response any, correlation []byte) {
 	reflect.ValueOf(response).Elem().FieldByName("CorrelationValue").SetBytes(correlation)
 }
 
-// inParts performs an operation whose request may be a part of it. Parts are collected until the last one; of a cipher whose
-// output does not depend on what is yet to come, the client gets what there is.
-func inParts[Q, R any](r *Request, op kmip.Operation, uid string, q *Q, compute func(*Q) (*R, error)) (*R, error) {
+// inParts performs an operation whose request may be a part of it, with a cipher whose blocks have so many bytes. Parts are
+// collected until the last one; of a cipher whose output does not depend on what is yet to come, the client gets what there is.
+func inParts[Q, R any](r *Request, op kmip.Operation, uid string, size int, q *Q, compute func(*Q) (*R, error)) (*R, error) {
 	p := partOf(q)
 	if len(p.correlation) == 0 && !p.init && !p.final {
 		return compute(q)
@@ -61,7 +61,7 @@ func inParts[Q, R any](r *Request, op kmip.Operation, uid string, q *Q, compute 
 			all.end(correlation)
 		}
 	}()
-	response, err := collected(all, s, q, p.final, compute)
+	response, err := collected(all, s, q, p, size, compute)
 	if more = err == nil && !p.final; more {
 		correlate(response, []byte(correlation))
 	}
@@ -69,10 +69,22 @@ func inParts[Q, R any](r *Request, op kmip.Operation, uid string, q *Q, compute 
 }
 
 // collected adds a part to its stream, and answers it.
-func collected[Q, R any](all *streams, s *stream, q *Q, final bool, compute func(*Q) (*R, error)) (*R, error) {
+func collected[Q, R any](all *streams, s *stream, q *Q, p part, size int, compute func(*Q) (*R, error)) (*R, error) {
 	if err := all.collect(s, q); err != nil {
 		return nil, err
 	}
+	if p.init && !p.final {
+		s.chain = chained(s.whole, size)
+	}
+	if s.chain != nil {
+		response, err := s.chain.advance(s.whole, p.final, compute)
+		all.release(s)
+		if err != nil {
+			return nil, err
+		}
+		return response.(*R), nil
+	}
+	final := p.final
 	if !final && !s.flows() {
 		return new(R), nil
 	}

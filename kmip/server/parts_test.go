@@ -115,10 +115,14 @@ func TestInParts(t *testing.T) {
 	require.Equal(t, kmip.ValidityIndicatorValid, must[kmip.SignatureVerifyResponse](t, c, kmip.OperationSignatureVerify, &verify).ValidityIndicator)
 
 	must[kmip.CreateResponse](t, c, kmip.OperationCreate, aes("k"))
-	cbc := &kmip.CryptographicParameters{BlockCipherMode: kmip.BlockCipherModeCBC, PaddingMethod: kmip.PaddingMethodPKCS5}
-	sealed := inFive[kmip.EncryptResponse](t, c, kmip.OperationEncrypt, kmip.EncryptRequest{UniqueIdentifier: "k", CryptographicParameters: cbc, IVCounterNonce: make([]byte, 16)}, data)
-	require.Equal(t, must[kmip.EncryptResponse](t, c, kmip.OperationEncrypt, &kmip.EncryptRequest{UniqueIdentifier: "k", CryptographicParameters: cbc, IVCounterNonce: make([]byte, 16), Data: data}).Data, sealed.Data)
-	opened := inFive[kmip.DecryptResponse](t, c, kmip.OperationDecrypt, kmip.DecryptRequest{UniqueIdentifier: "k", CryptographicParameters: cbc, IVCounterNonce: make([]byte, 16)}, sealed.Data)
+	// CCM begins with the length of the data, so that nothing comes before the last part.
+	ccm := &kmip.CryptographicParameters{BlockCipherMode: kmip.BlockCipherModeCCM}
+	sealed := inFive[kmip.EncryptResponse](t, c, kmip.OperationEncrypt, kmip.EncryptRequest{UniqueIdentifier: "k", CryptographicParameters: ccm, IVCounterNonce: make([]byte, 12)}, data)
+	whole := must[kmip.EncryptResponse](t, c, kmip.OperationEncrypt, &kmip.EncryptRequest{UniqueIdentifier: "k", CryptographicParameters: ccm, IVCounterNonce: make([]byte, 12), Data: data})
+	require.Equal(t, whole.Data, sealed.Data)
+	require.Equal(t, whole.AuthenticatedEncryptionTag, sealed.AuthenticatedEncryptionTag)
+	opened := inFive[kmip.DecryptResponse](t, c, kmip.OperationDecrypt, kmip.DecryptRequest{UniqueIdentifier: "k", CryptographicParameters: ccm,
+		IVCounterNonce: make([]byte, 12), AuthenticatedEncryptionTag: sealed.AuthenticatedEncryptionTag}, sealed.Data)
 	require.Equal(t, data, opened.Data)
 }
 

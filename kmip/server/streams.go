@@ -29,10 +29,11 @@ type streams struct {
 // A stream is an operation in parts that is under way. KMIP 2.1 §6.1.17.
 type stream struct {
 	operation kmip.Operation
-	uid       string // of the object; "" for Hash
-	whole     any    // the request that the parts so far make
-	size      int    // bytes that it holds
-	given     int    // bytes of ciphertext that the client has
+	uid       string    // of the object; "" for Hash
+	whole     any       // the request that the parts so far make
+	size      int       // bytes that it holds
+	given     int       // bytes of ciphertext that the client has
+	chain     *chaining // nil if the parts are collected
 
 	busy  bool        // a part is being worked on
 	timer *time.Timer // nil where streams do not end by themselves
@@ -82,6 +83,15 @@ func (s *streams) reserve(x *stream, n int) error {
 	s.size += n
 	x.size += n
 	return nil
+}
+
+// release lets a stream of a chain hold no more than what its next part begins with.
+func (s *streams) release(x *stream) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	held := reflect.ValueOf(x.whole).Elem().FieldByName("Data").Len()
+	s.size -= x.size - held
+	x.size = held
 }
 
 // rest leaves a stream to wait for its next part.
