@@ -205,11 +205,12 @@ func (k *checking) module(path string, h *HSM) {
 		}
 	}
 	switch h.Isolation {
-	case "", "auto", "none":
-	case "process":
-		k.fault(path+".isolation", "a worker process %s; auto and none are", notYet)
+	case "", "auto", "none", "process":
 	default:
 		k.fault(path+".isolation", "%q: auto, none or process", h.Isolation)
+	}
+	if h.CallLimit < 0 {
+		k.fault(path+".call_limit", "%v: a time from 0", h.CallLimit)
 	}
 	if len(h.Slots) == 0 {
 		k.fault(path, "it has no [[hsm.slot]]")

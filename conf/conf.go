@@ -45,6 +45,9 @@ type Config struct {
 	places map[string]string // where each key was set: "line 7", or a variable of the environment
 }
 
+// File is the absolute path that the configuration was read from.
+func (c *Config) File() string { return c.file }
+
 // KMIP is the listener for binary TTLV over mutual TLS.
 type KMIP struct {
 	// Listen is host:port.
@@ -85,8 +88,10 @@ type HSM struct {
 	Library string `toml:"library"`
 	// Env is set before the library is loaded.
 	Env map[string]string `toml:"env"`
-	// Isolation is how the module runs: auto, none (in this process) or process.
+	// Isolation is where the module runs: none, in this process; process, in a worker process; auto, process for all but SoftHSM.
 	Isolation string `toml:"isolation"`
+	// CallLimit is how long a call may take in a worker process; 0 is the default.
+	CallLimit time.Duration `toml:"call_limit"`
 	// Slots are those of its tokens that have a number here.
 	Slots []Slot `toml:"slot"`
 }

@@ -65,7 +65,7 @@ listen = "127.0.0.1:https"
 url = "postgres://u:hunter2@db/x"
 [[hsm]]
 library = "relative.so"
-isolation = "process"
+isolation = "thread"
   [[hsm.slot]]
   number = -1
   pin_file = "a"
@@ -108,7 +108,7 @@ requests_per_second = nan
   line 11: http.listen: "127.0.0.1:https": the port is a number to 65535
   line 13: store.url: PostgreSQL is not available in this version; the url is sqlite:PATH
   line 15: hsm[0].library: "relative.so": the path of a PKCS#11 module is absolute
-  line 16: hsm[0].isolation: a worker process is not available in this version; auto and none are
+  line 16: hsm[0].isolation: "thread": auto, none or process
   line 17: hsm[0].slot[0]: one of pin_file, pin_env and pin_credential has the PIN; 2 are given
   line 18: hsm[0].slot[0].number: a whole number from 0, below 2^32, is wanted
   line 23: hsm[1].env.A: a string is wanted

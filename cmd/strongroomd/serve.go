@@ -266,7 +266,9 @@ func (b *backends) protector(ctx context.Context, uid string) (kmip.Key, kmip.At
 func modulesOf(c *conf.Config) []hsm.Module {
 	var modules []hsm.Module
 	for _, h := range c.HSM {
-		m := hsm.Module{Library: h.Library, Env: h.Env, Isolation: h.Isolation}
+		m := hsm.Module{
+			Library: h.Library, Env: h.Env, Isolation: h.Isolation, CallLimit: h.CallLimit, Worker: workerOf(c.File(), h.Library),
+		}
 		for _, s := range h.Slots {
 			m.Slots = append(m.Slots, hsm.Slot{
 				Number: s.Number, TokenLabel: s.TokenLabel, TokenSerial: s.TokenSerial, SlotID: s.SlotID, SlotIndex: s.SlotIndex,
