@@ -3,8 +3,6 @@ package kmip
 import (
 	"errors"
 	"fmt"
-
-	"strongroom/kmip/ttlv"
 )
 
 // An Error is a refusal that a client sees: a Result Reason of KMIP 2.1 (translated for older versions when it is
@@ -52,84 +50,6 @@ func ReasonOf(err error) ResultReason {
 	var e *Error
 	if errors.As(err, &e) {
 		return e.Reason
-	}
-	return ResultReasonGeneralFailure
-}
-
-// oldReasons gives for each Result Reason of KMIP 2.x the one of 1.x that says the same best. Reasons up to 0x18 and 0x100
-// are those of KMIP 1.4 (§9.1.3.2.29).
-var oldReasons = map[ResultReason]ResultReason{
-	ResultReasonObjectNotFound:                     ResultReasonItemNotFound,
-	ResultReasonUsageLimitExceeded:                 ResultReasonPermissionDenied,
-	ResultReasonNumericRange:                       ResultReasonInvalidField,
-	ResultReasonObjectDestroyed:                    ResultReasonItemNotFound,
-	ResultReasonObjectAlreadyExists:                ResultReasonInvalidField,
-	ResultReasonAttributeInstanceNotFound:          ResultReasonItemNotFound,
-	ResultReasonAttributeNotFound:                  ResultReasonItemNotFound,
-	ResultReasonAttributeReadOnly:                  ResultReasonPermissionDenied,
-	ResultReasonAttributeSingleValued:              ResultReasonInvalidField,
-	ResultReasonBadCryptographicParameters:         ResultReasonInvalidField,
-	ResultReasonIncompatibleCryptographicUsageMask: ResultReasonPermissionDenied,
-	ResultReasonInvalidAttribute:                   ResultReasonInvalidField,
-	ResultReasonInvalidAttributeValue:              ResultReasonInvalidField,
-	ResultReasonInvalidCorrelationValue:            ResultReasonInvalidField,
-	ResultReasonInvalidDataType:                    ResultReasonInvalidField,
-	ResultReasonInvalidObjectType:                  ResultReasonInvalidField,
-	ResultReasonMultiValuedAttribute:               ResultReasonInvalidField,
-	ResultReasonNonUniqueNameAttribute:             ResultReasonInvalidField,
-	ResultReasonNotExtractable:                     ResultReasonPermissionDenied,
-	ResultReasonReadOnlyAttribute:                  ResultReasonPermissionDenied,
-	ResultReasonProtectionStorageUnavailable:       ResultReasonFeatureNotSupported,
-	ResultReasonSensitive:                          ResultReasonPermissionDenied,
-	ResultReasonServerLimitExceeded:                ResultReasonIndexOutOfBounds,
-	ResultReasonUnsupportedAttribute:               ResultReasonInvalidField,
-	ResultReasonUnsupportedCryptographicParameters: ResultReasonInvalidField,
-	ResultReasonUnsupportedProtocolVersion:         ResultReasonInvalidMessage,
-	ResultReasonWrongKeyLifecycleState:             ResultReasonPermissionDenied,
-	ResultReasonWrappingObjectDestroyed:            ResultReasonItemNotFound,
-	ResultReasonWrappingObjectNotFound:             ResultReasonItemNotFound,
-}
-
-// oldReasonsOf are those for which an operation has another reason: tables 341 and 342 of KMIP 1.4.
-var oldReasonsOf = map[Operation]map[ResultReason]ResultReason{
-	OperationAddAttribute: {
-		ResultReasonAttributeSingleValued:  ResultReasonIllegalOperation,
-		ResultReasonInvalidAttribute:       ResultReasonPermissionDenied,
-		ResultReasonNonUniqueNameAttribute: ResultReasonIllegalOperation,
-	},
-	OperationModifyAttribute: {
-		ResultReasonAttributeNotFound:      ResultReasonInvalidField,
-		ResultReasonNonUniqueNameAttribute: ResultReasonIllegalOperation,
-	},
-}
-
-// youngReasons gives for a Result Reason that came between two versions of one kind the one that the older has for the matter.
-var youngReasons = map[ResultReason]ResultReason{
-	ResultReasonConstraintViolation: ResultReasonPermissionDenied,
-	ResultReasonEncodingOptionError: ResultReasonInvalidField,
-	ResultReasonKeyValueNotPresent:  ResultReasonIllegalOperation, // KMIP 1.0 §11.11: the server has attributes alone
-	ResultReasonAttestationRequired: ResultReasonPermissionDenied,
-	ResultReasonAttestationFailed:   ResultReasonPermissionDenied,
-}
-
-// For is the reason as version v knows it for a failure of that operation.
-func (r ResultReason) For(op Operation, v ttlv.Version) ResultReason {
-	if old, ok := oldReasonsOf[op][r]; ok && v < ttlv.V2_0 {
-		return old
-	}
-	return r.At(v)
-}
-
-// At is the reason as version v knows it.
-func (r ResultReason) At(v ttlv.Version) ResultReason {
-	if ttlv.Defined(ttlv.TagResultReason, uint32(r), v) {
-		return r
-	}
-	if old, ok := oldReasons[r]; ok {
-		return old
-	}
-	if old, ok := youngReasons[r]; ok {
-		return old
 	}
 	return ResultReasonGeneralFailure
 }
