@@ -11,14 +11,14 @@ import (
 )
 
 // UniqueIdentifier names an object in a request: its identifier, or in KMIP 2.x also an enumeration (the ID placeholder,
-// or the identifier a named operation of this batch gave) or the number of a batch item (KMIP 2.1 §4.58, §11.58). The
-// last two are held as text that no object can have for a name.
+// or what the last operation of a kind in this batch answered with) or the number of an identifier in the response
+// (KMIP 2.1 §4.58, §11.58). The last two are held as text that no object can have for a name.
 type UniqueIdentifier string
 
 // The forms that stand for an identifier known only in the batch.
 const (
 	enumerated = "\x00enumeration:"
-	numbered   = "\x00item:"
+	numbered   = "\x00number:"
 )
 
 // IDPlaceholder stands for what the operation before in the batch made. An absent identifier means the same.
@@ -30,7 +30,7 @@ func (u *UniqueIdentifier) MarshalTTLV(e *ttlv.Encoder, tag ttlv.Tag) error {
 		e.Enum(tag, uint32(n))
 		return nil
 	}
-	if n, ok := u.BatchItem(); ok {
+	if n, ok := u.Number(); ok {
 		e.Int(tag, n)
 		return nil
 	}
@@ -57,14 +57,18 @@ func (u *UniqueIdentifier) UnmarshalTTLV(_ *ttlv.Decoder, it ttlv.Item) error {
 	return err
 }
 
+// Plain says that u is an identifier itself, and stands for none.
+func (u UniqueIdentifier) Plain() bool { return u != "" && u[0] != 0 }
+
 // Enumeration is the enumeration that u was written as.
 func (u UniqueIdentifier) Enumeration() (UniqueIdentifierEnumeration, bool) {
 	n, ok := number(string(u), enumerated)
 	return UniqueIdentifierEnumeration(n), ok
 }
 
-// BatchItem is the number of a batch item that u was written as.
-func (u UniqueIdentifier) BatchItem() (int32, bool) { return number(string(u), numbered) }
+// Number is the number of an identifier in the response that u was written as: the first is 0, and -1 the last one before the
+// operation at hand.
+func (u UniqueIdentifier) Number() (int32, bool) { return number(string(u), numbered) }
 
 func number(s, prefix string) (int32, bool) {
 	rest, ok := strings.CutPrefix(s, prefix)

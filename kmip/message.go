@@ -60,11 +60,11 @@ type Authentication struct {
 
 // RequestBatchItem is one operation asked for. Its payload is left encoded: the operation decides how to decode it.
 type RequestBatchItem struct {
-	Operation         Operation         `ttlv:"Operation"`
-	Ephemeral         *bool             `ttlv:"Ephemeral,2.0+"`
-	UniqueBatchItemID []byte            `ttlv:"UniqueBatchItemID,omitempty"`
-	RequestPayload    ttlv.Raw          `ttlv:"RequestPayload"`
-	MessageExtension  *MessageExtension `ttlv:"MessageExtension"`
+	Operation         Operation          `ttlv:"Operation"`
+	Ephemeral         *bool              `ttlv:"Ephemeral,2.0+"` // the data that the operation gives is for the items that follow alone
+	UniqueBatchItemID []byte             `ttlv:"UniqueBatchItemID,omitempty"`
+	RequestPayload    ttlv.Raw           `ttlv:"RequestPayload"`
+	MessageExtension  []MessageExtension `ttlv:"MessageExtension"` // one to 1.4
 }
 
 // MessageExtension is a vendor's addition to a batch item. KMIP 2.1 §9.13.

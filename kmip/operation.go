@@ -56,6 +56,10 @@ var Payloads = []Payload{
 	payload[RNGSeedRequest, RNGSeedResponse](OperationRNGSeed, ttlv.V1_2),
 	payload[QueryRequest, QueryResponse](OperationQuery, ttlv.V1_0),
 	payload[DiscoverVersionsRequest, DiscoverVersionsResponse](OperationDiscoverVersions, ttlv.V1_0), // 1.1; asked under 1.0 too
+	payload[PollRequest, PollResponse](OperationPoll, ttlv.V1_0),
+	payload[CancelRequest, CancelResponse](OperationCancel, ttlv.V1_0),
+	payload[ProcessRequest, ProcessResponse](OperationProcess, ttlv.V2_1),
+	payload[QueryAsynchronousRequestsRequest, QueryAsynchronousRequestsResponse](OperationQueryAsynchronousRequests, ttlv.V2_1),
 	payload[PingRequest, PingResponse](OperationPing, ttlv.V2_1),
 	payload[InteropRequest, InteropResponse](OperationInterop, ttlv.V2_1),
 	payload[LogRequest, LogResponse](OperationLog, ttlv.V2_0),

@@ -7,7 +7,7 @@ type RNGRetrieveRequest struct {
 
 // RNGRetrieveResponse has them.
 type RNGRetrieveResponse struct {
-	Data []byte `ttlv:"Data"`
+	Data []byte `ttlv:"Data,omitempty"`
 }
 
 // RNGSeedRequest offers seed to the random number generator. KMIP 2.1 §6.1.50.

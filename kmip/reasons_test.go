@@ -44,7 +44,7 @@ func TestReasonAt(t *testing.T) {
 				require.Contains(t, otherReasons, r, "%v is not known in %v", r, v)
 			}
 			for op := OperationCreate; op <= OperationReProvision; op++ {
-				require.True(t, known(v, r.Of(op, v)), "%v becomes %v of %v in %v", r, r.Of(op, v), op, v)
+				require.True(t, known(v, r.For(op, v)), "%v becomes %v of %v in %v", r, r.For(op, v), op, v)
 			}
 		}
 	}
@@ -78,8 +78,8 @@ func TestReasonOf(t *testing.T) {
 		{OperationDestroy, ResultReasonObjectDestroyed, ResultReasonPermissionDenied, "KMIP 1.4 table 348"},
 		{OperationDestroy, ResultReasonWrongKeyLifecycleState, ResultReasonPermissionDenied, "KMIP 1.4 table 348"},
 	} {
-		require.Equal(t, c.want, c.r.Of(c.op, ttlv.V1_4), "%v of %v: %s", c.r, c.op, c.section)
-		require.Equal(t, c.r, c.r.Of(c.op, ttlv.V2_1))
+		require.Equal(t, c.want, c.r.For(c.op, ttlv.V1_4), "%v of %v: %s", c.r, c.op, c.section)
+		require.Equal(t, c.r, c.r.For(c.op, ttlv.V2_1))
 	}
 	require.Equal(t, ResultReasonFeatureNotSupported, ResultReasonUnknownMessageExtension.At(ttlv.V1_0), "KMIP 1.0 table 226")
 	require.Equal(t, ResultReasonInvalidField, ResultReasonUnknownTag.At(ttlv.V1_0), "KMIP 1.0 table 226")

@@ -126,7 +126,7 @@ func (r *Request) whoAmI(*call, *kmip.WhoAmIRequest) (*kmip.WhoAmIResponse, erro
 
 // canI answers Can I: by the decision of the door itself, not by a second opinion.
 func (r *Request) canI(k *call, q *kmip.CanIRequest) (*kmip.CanIResponse, error) {
-	name, err := r.resolve(q.UniqueIdentifier)
+	name, err := r.target(q.UniqueIdentifier)
 	if err != nil {
 		return nil, err
 	}

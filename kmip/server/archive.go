@@ -21,16 +21,15 @@ func (r *Request) archive(o *kmip.Object, _ *kmip.ArchiveRequest) (*kmip.Archive
 
 // recover answers Recover. KMIP 2.1 §6.1.42. An object that is on-line stays so.
 func (r *Request) recover(o *kmip.Object, _ *kmip.RecoverRequest) (*kmip.RecoverResponse, error) {
-	response := &kmip.RecoverResponse{UniqueIdentifier: kmip.UniqueIdentifier(o.UniqueIdentifier)}
-	if !o.Attributes.Archived() {
-		return response, nil
+	if o.Attributes.Archived() {
+		err := r.update(o, func(o *kmip.Object) error {
+			o.Attributes = o.Attributes.Without(ttlv.TagArchiveDate)
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
 	}
-	err := r.update(o, func(o *kmip.Object) error {
-		o.Attributes = o.Attributes.Without(ttlv.TagArchiveDate)
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return response, nil
+	r.placeholder = o.UniqueIdentifier
+	return &kmip.RecoverResponse{UniqueIdentifier: kmip.UniqueIdentifier(o.UniqueIdentifier)}, nil
 }

@@ -25,7 +25,7 @@ func (r *Request) authenticate() error {
 	for _, raw := range r.header.Authentication.Credential {
 		var c kmip.Credential
 		if err := r.decoder.Unmarshal(raw, ttlv.TagCredential, &c); err != nil {
-			return invalid(err)
+			return r.invalid(err)
 		}
 		right, err := r.proves(&c, needed)
 		if err != nil {
@@ -67,7 +67,7 @@ func (r *Request) proves(c *kmip.Credential, needed bool) (bool, error) {
 	}
 	value := kind.value()
 	if err := r.decoder.Unmarshal(c.CredentialValue, ttlv.TagCredentialValue, value); err != nil {
-		return false, invalid(err)
+		return false, r.invalid(err)
 	}
 	if t, ok := value.(*kmip.TicketCredential); ok {
 		return true, r.present(&t.Ticket)

@@ -54,6 +54,10 @@ func (r *Request) deriveKey(k *call, q *kmip.DeriveKeyRequest) (*kmip.DeriveKeyR
 
 // openAll opens several objects that an operation computes with. The ID placeholder stands for none of them.
 func (r *Request) openAll(uids []kmip.UniqueIdentifier, most int, n need) ([]*kmip.Object, error) {
+	uids, err := r.spread(uids)
+	if err != nil {
+		return nil, err
+	}
 	if len(uids) == 0 || len(uids) > most {
 		return nil, kmip.Errorf(kmip.ResultReasonInvalidField, "the request names %d objects, must name 1 to %d", len(uids), most)
 	}
@@ -62,7 +66,6 @@ func (r *Request) openAll(uids []kmip.UniqueIdentifier, most int, n need) ([]*km
 		if uid == "" || uid == kmip.IDPlaceholder {
 			return nil, kmip.Errorf(kmip.ResultReasonInvalidField, "the ID placeholder cannot stand for an object here: name it")
 		}
-		var err error
 		if objects[i], err = r.openSecond(uid, n); err != nil {
 			return nil, err
 		}

@@ -104,7 +104,7 @@ func extensions(mapped bool) []kmip.ExtensionInformation {
 func capabilities() kmip.CapabilityInformation {
 	yes, no := true, false
 	return kmip.CapabilityInformation{
-		StreamingCapability: &yes, AsynchronousCapability: &no, AttestationCapability: &no,
+		StreamingCapability: &yes, AsynchronousCapability: &yes, AttestationCapability: &no,
 		BatchUndoCapability: &yes, BatchContinueCapability: &yes,
 		UnwrapMode: kmip.UnwrapModeUnspecified, DestroyAction: kmip.DestroyActionKeyMaterialDeleted,
 		ShreddingAlgorithm: kmip.ShreddingAlgorithmUnspecified, RNGMode: kmip.RNGModeSharedInstantiation,

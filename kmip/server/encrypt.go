@@ -8,7 +8,7 @@ import (
 
 // computes is an operation that a Key performs by itself: Encrypt, Decrypt, Sign, Signature Verify, MAC.
 func computes[Q, R any](op kmip.Operation, n need, compute func(kmip.Key, context.Context, *Q) (*R, error)) operation {
-	return quick(object(op, n, func(r *Request, o *kmip.Object, q *Q) (*R, error) {
+	return inPart(quick(object(op, n, func(r *Request, o *kmip.Object, q *Q) (*R, error) {
 		if o.Key == nil {
 			return nil, kmip.Errorf(kmip.ResultReasonInvalidObjectType, "object %q is no key", o.UniqueIdentifier)
 		}
@@ -25,7 +25,7 @@ func computes[Q, R any](op kmip.Operation, n need, compute func(kmip.Key, contex
 		}
 		any(response).(kmip.Named).SetUniqueIdentifier(kmip.UniqueIdentifier(o.UniqueIdentifier))
 		return response, nil
-	}))
+	})))
 }
 
 // denied makes Permission Denied of exhausted Usage Limits: table 216 of KMIP 2.1 has both reasons, and test case CS-BC-M-7 of the

@@ -32,6 +32,7 @@ func (r *Request) export(o *kmip.Object, q *kmip.ExportRequest) (*kmip.ExportRes
 	if err != nil {
 		return nil, err
 	}
+	r.placeholder = o.UniqueIdentifier
 	return &kmip.ExportResponse{
 		ObjectType: o.ObjectType(), UniqueIdentifier: kmip.UniqueIdentifier(o.UniqueIdentifier),
 		Attributes: r.visible(o), Value: *v,

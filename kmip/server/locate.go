@@ -41,7 +41,7 @@ func (r *Request) locate(_ *call, q *kmip.LocateRequest) (*kmip.LocateResponse, 
 	for _, x := range found {
 		response.UniqueIdentifier = append(response.UniqueIdentifier, kmip.UniqueIdentifier(x.UniqueIdentifier))
 	}
-	if len(found) == 1 {
+	if r.placeholder = ""; len(found) == 1 { // else what follows in the batch fails: KMIP 2.1 §6.1.28
 		r.placeholder = found[0].UniqueIdentifier
 	}
 	return response, nil

@@ -2,9 +2,7 @@ package server
 
 import (
 	"bytes"
-	"cmp"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"strconv"
@@ -28,37 +26,38 @@ type Request struct {
 	began       time.Time // when the operation at hand began: now, or when the one before it ended
 	version     ttlv.Version
 	header      kmip.RequestHeader
+	indicated   kmip.AsynchronousIndicator    // whether the answer must, may or must not be given later
 	placeholder string                        // the ID placeholder of the batch
 	need        need                          // of the operation at hand, for opening its object again
 	undos       []func(context.Context) error // how the changes of a batch are taken back, in their order
 	revisions   map[string]int64              // of the objects that a batch that may be undone has changed
 	ends        []func(context.Context) error // what a batch that nothing undid does at its end
-	statuses    []int                         // where the Result Status of each item that succeeded stands in the answer
 	current     call                          // the operation at hand, as the audit line tells it
-	made        []string                      // what each item of the batch made or named, for identifiers by item number
+	batch       batch
 }
 
 // answer handles one message and appends its answer to the encoder.
 func (c *conn) answer(msg []byte) {
 	r := &c.request
-	made, statuses := r.made[:0], r.statuses[:0]
 	now := time.Now()
-	*r = Request{conn: c, ctx: c.ctx, identity: c.identity, made: made, statuses: statuses, number: c.server.requests.Add(1), now: now, began: now, version: ttlv.V1_0}
+	*r = Request{conn: c, ctx: c.ctx, identity: c.identity, number: c.server.requests.Add(1), now: now, began: now, version: ttlv.V1_0}
 	start := len(c.encoder.Bytes())
 	if err := r.decode(msg); err != nil {
 		c.encoder.Reset(c.encoder.Bytes()[:start], r.version)
-		c.refuse(r.version, err)
+		c.refuseAs(r.version, r.correlation(), err)
 		return
 	}
 	r.refusal = r.authenticate()
-	r.batch()
+	r.respond(msg)
 }
 
 // refuse answers a message that could not be understood: one failed item, without an operation.
-func (c *conn) refuse(v ttlv.Version, err error) {
+func (c *conn) refuse(v ttlv.Version, err error) { c.refuseAs(v, "", err) }
+
+func (c *conn) refuseAs(v ttlv.Version, correlation string, err error) {
 	c.encoder.Reset(c.encoder.Bytes(), v)
 	message := c.encoder.Begin(ttlv.TagResponseMessage)
-	c.begin(v, time.Now(), nil, "", 1)
+	c.begin(v, time.Now(), nil, correlation, 1)
 	c.fail(v, &kmip.RequestBatchItem{}, err, 0)
 	c.encoder.End(message)
 }
@@ -68,16 +67,13 @@ func (r *Request) decode(msg []byte) error {
 	r.decoder.Reset(ttlv.V2_1, &r.server.Limits.Message, false)
 	children, err := r.open(msg)
 	if err != nil {
-		return invalid(err)
+		return r.invalid(err)
 	}
 	first, ok := children.Next()
 	if !ok || first.Tag != ttlv.TagRequestHeader {
 		return kmip.Errorf(kmip.ResultReasonInvalidMessage, "the request has no header")
 	}
-	if err := r.decoder.Value(first, &r.header); err != nil {
-		return invalid(err)
-	}
-	if err := r.negotiate(); err != nil {
+	if err := r.head(first); err != nil {
 		return err
 	}
 	r.decoder.Reset(r.version, &r.server.Limits.Message, false)
@@ -95,9 +91,24 @@ func (r *Request) decode(msg []byte) error {
 		}
 	}
 	if err := children.Err(); err != nil {
-		return invalid(err)
+		return r.invalid(err)
 	}
 	return r.check()
+}
+
+// head decodes the header and settles the version, in which its faults are answered too.
+func (r *Request) head(it ttlv.Item) error {
+	err := r.decoder.Value(it, &r.header)
+	if err != nil && r.header.ProtocolVersion == (kmip.ProtocolVersion{}) {
+		return r.invalid(err)
+	}
+	if refused := r.negotiate(); refused != nil {
+		return refused
+	}
+	if err != nil {
+		return r.invalid(err)
+	}
+	return nil
 }
 
 // open begins to read the structure of the message.
@@ -112,7 +123,7 @@ func (r *Request) open(msg []byte) (ttlv.Children, error) {
 	return r.decoder.Children(it)
 }
 
-// item decodes one batch item; its payload stays encoded.
+// item decodes one batch item; its payload stays encoded. One that cannot be decoded fails when its turn comes (KMIP 1.4 §11.1).
 func (r *Request) item(it ttlv.Item) error {
 	if len(r.items) >= r.server.Limits.BatchCount {
 		return kmip.Errorf(kmip.ResultReasonInvalidMessage, "more than %d operations in one request", r.server.Limits.BatchCount)
@@ -122,8 +133,33 @@ func (r *Request) item(it ttlv.Item) error {
 	} else {
 		r.items = append(r.items, kmip.RequestBatchItem{})
 	}
-	if err := r.decoder.Value(it, &r.items[len(r.items)-1]); err != nil {
-		return invalid(err)
+	item := &r.items[len(r.items)-1]
+	err := r.decoder.Value(it, item)
+	if err == nil {
+		err = r.extended(item.MessageExtension)
+	}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, ttlv.ErrLimit):
+		return r.invalid(err)
+	}
+	if r.batch.faults == nil {
+		r.batch.faults = make(map[int]error)
+	}
+	r.batch.faults[len(r.items)-1] = r.invalid(err)
+	return nil
+}
+
+// extended refuses message extensions that are not made as KMIP 2.1 §9.13 says. Several belong to one item from 2.0 on.
+func (r *Request) extended(list []kmip.MessageExtension) error {
+	if len(list) > 1 && r.version < ttlv.V2_0 {
+		return kmip.Errorf(kmip.ResultReasonInvalidMessage, "a batch item has one MessageExtension in KMIP %v, not %d", r.version, len(list))
+	}
+	for _, e := range list {
+		if e.VendorExtension.Type() != ttlv.TypeStructure {
+			return kmip.Errorf(kmip.ResultReasonInvalidMessage, "the VendorExtension of a MessageExtension is a Structure")
+		}
 	}
 	return nil
 }
@@ -153,76 +189,40 @@ func (r *Request) check() error {
 		return kmip.Errorf(kmip.ResultReasonInvalidMessage, "the Batch Count is %d, there are %d items", h.BatchCount, len(r.items))
 	case h.MaximumResponseSize != nil && *h.MaximumResponseSize < 0:
 		return kmip.Errorf(kmip.ResultReasonInvalidField, "the Maximum Response Size is negative")
-	case asynchronous(h.AsynchronousIndicator):
-		return kmip.Errorf(kmip.ResultReasonFeatureNotSupported, "asynchronous operations are not supported")
+	case h.BatchErrorContinuationOption > kmip.BatchErrorContinuationOptionUndo:
+		return kmip.Errorf(kmip.ResultReasonUnknownEnumeration, "the Batch Error Continuation Option is %v, must be Continue, Stop or Undo", h.BatchErrorContinuationOption)
 	case !r.bucket.take(len(r.items), r.server.Limits.RequestsPerSecond, r.now):
 		return kmip.Errorf(kmip.ResultReasonGeneralFailure, "more than %g requests a second", r.server.Limits.RequestsPerSecond)
 	}
+	var err error
+	if r.indicated, err = r.indicator(); err != nil {
+		return err
+	}
 	for i := range r.items {
-		if len(r.items) > 1 && r.items[i].UniqueBatchItemID == nil {
+		if len(r.items) > 1 && r.items[i].UniqueBatchItemID == nil && r.batch.faults[i] == nil {
 			return kmip.Errorf(kmip.ResultReasonInvalidMessage, "item %d of the batch has no Unique Batch Item ID", i+1)
+		}
+		if r.indicated == kmip.AsynchronousIndicatorMandatory && r.controls(i) != r.controls(0) {
+			return kmip.Errorf(kmip.ResultReasonInvalidField, "Poll, Cancel, Process and Query Asynchronous Requests are answered at once: they do not go with what must not be")
 		}
 	}
 	return nil
 }
 
-// asynchronous says whether a request insists on an asynchronous answer: Mandatory in 2.x. A client that merely allows
-// one (True in 1.x, Optional in 2.x) is answered at once.
-func asynchronous(indicator ttlv.Raw) bool {
-	return indicator.Type() == ttlv.TypeEnumeration && len(indicator.Body()) == 4 &&
-		kmip.AsynchronousIndicator(binary.BigEndian.Uint32(indicator.Body())) == kmip.AsynchronousIndicatorMandatory
-}
-
-// invalid makes a client's error of one in the encoding.
-func invalid(err error) error {
+// invalid makes a client's error of one in the encoding (KMIP 1.4 §11.1, KMIP 2.1 §11.46): a field that the version does not
+// have in that place is an Invalid Field of 1.x; 2.x tells a tag that nobody knows from the invalid use of one.
+func (r *Request) invalid(err error) error {
 	var known *kmip.Error
-	if errors.As(err, &known) {
+	reason := kmip.ResultReasonInvalidMessage
+	switch {
+	case errors.As(err, &known):
 		return known
+	case errors.Is(err, ttlv.ErrUnknownTag):
+		reason = kmip.ResultReasonUnknownTag
+	case errors.Is(err, ttlv.ErrUnexpected) && r.version < ttlv.V2_0:
+		reason = kmip.ResultReasonInvalidField
 	}
-	return kmip.Errorf(kmip.ResultReasonInvalidMessage, "%v", err)
-}
-
-// batch performs the operations in order and answers each. A failure stops the batch unless it says Continue; with Undo, what
-// was done before it is taken back.
-func (r *Request) batch() {
-	r.encoder.Reset(r.encoder.Bytes(), r.version)
-	r.encoder.BeStrict()
-	start := len(r.encoder.Bytes())
-	message := r.encoder.Begin(ttlv.TagResponseMessage)
-	count := r.begin(r.version, r.now, r.hashed, r.header.ClientCorrelationValue, len(r.items))
-	first := len(r.encoder.Bytes())
-	for i := range r.items {
-		item := &r.items[i]
-		mark := len(r.encoder.Bytes())
-		err := r.perform(item)
-		if err == nil && len(r.ends) > 0 && i == len(r.items)-1 {
-			err = r.finish()
-		}
-		if err == nil && r.tooLarge(start) {
-			err = kmip.Errorf(kmip.ResultReasonResponseTooLarge, "the response is larger than the Maximum Response Size of %d bytes", *r.header.MaximumResponseSize)
-		}
-		if err == nil {
-			continue
-		}
-		r.encoder.Reset(r.encoder.Bytes()[:mark], r.version)
-		if r.header.BatchErrorContinuationOption == kmip.BatchErrorContinuationOptionUndo {
-			r.takeBack(i, first)
-		}
-		r.fail(r.version, item, err, r.number)
-		if r.header.BatchErrorContinuationOption != kmip.BatchErrorContinuationOptionContinue {
-			r.recount(count, i+1)
-			break
-		}
-	}
-	r.encoder.End(message)
-	for i := range r.items {
-		r.items[i] = kmip.RequestBatchItem{}
-	}
-}
-
-func (r *Request) tooLarge(start int) bool {
-	most := r.header.MaximumResponseSize
-	return most != nil && len(r.encoder.Bytes())-start > int(*most)
+	return kmip.Errorf(reason, "%v", err)
 }
 
 // begin writes the response header (KMIP 2.1 §8.5) and tells where its Batch Count's value stands.
@@ -237,8 +237,8 @@ func (c *conn) begin(v ttlv.Version, now time.Time, hashed []byte, correlation s
 	if hashed != nil {
 		e.ByteString(ttlv.TagServerHashedPassword, hashed)
 	}
-	if correlation != "" && v >= ttlv.V1_4 {
-		e.Text(ttlv.TagClientCorrelationValue, correlation)
+	if correlation != "" {
+		e.Text(ttlv.TagServerCorrelationValue, correlation)
 	}
 	e.Int(ttlv.TagBatchCount, int32(count))
 	e.End(header)
@@ -251,46 +251,29 @@ func (c *conn) recount(at, n int) {
 	b[0], b[1], b[2], b[3] = byte(n>>24), byte(n>>16), byte(n>>8), byte(n)
 }
 
-// perform runs one operation and appends its answer.
-func (r *Request) perform(item *kmip.RequestBatchItem) error {
-	k := &r.current
-	*k = call{operation: item.Operation}
-	op := r.server.lookup(item.Operation)
-	var response any
-	err := r.refusal
-	if err == nil {
-		err = r.acceptable(op, item)
+// acceptable refuses what does not bring its credentials, an item that could not be decoded, an operation that is not there or
+// that the caller's ticket is not good for, and one whose answer the client could not take in any case.
+func (r *Request) acceptable(op *operation, i int) error {
+	item := &r.items[i]
+	switch {
+	case r.refusal != nil:
+		return r.refusal
+	case r.batch.faults[i] != nil:
+		return r.batch.faults[i]
+	case op == nil:
+		return unsupportedOperation(item.Operation)
+	case r.version < op.Since:
+		return kmip.Errorf(kmip.ResultReasonOperationNotSupported, "KMIP %v has no operation %v", r.version, op.Operation)
+	case r.over(leastAnswer + len(item.UniqueBatchItemID)):
+		return r.tooLarge()
+	case r.ticket != nil:
+		return r.admitTicket(op)
 	}
-	if err == nil {
-		response, err = r.call(op, item, k)
-	}
-	if err == nil {
-		err = r.succeed(op, item, response)
-	}
-	if err != nil {
-		r.charge.refund()
-	}
-	if len(r.items) > 1 {
-		r.made = append(r.made, cmp.Or(k.made, k.uid))
-	}
-	r.began = r.record(k, r.began, err)
-	return err
+	return nil
 }
 
-// acceptable refuses an operation that is not there, or that the caller's ticket is not good for, and an extension that must be
-// understood.
-func (r *Request) acceptable(op *operation, item *kmip.RequestBatchItem) error {
-	if op == nil {
-		return unsupportedOperation(item.Operation)
-	}
-	if e := item.MessageExtension; e != nil && e.CriticalityIndicator {
-		return kmip.Errorf(kmip.ResultReasonFeatureNotSupported, "the message extension of %q is not supported", e.VendorIdentification)
-	}
-	if r.ticket == nil {
-		return nil
-	}
-	return r.admitTicket(op)
-}
+// leastAnswer is the size of an answer that succeeds: the headers of the item and its payload, operation and status.
+const leastAnswer = 8 + 16 + 16 + 8
 
 func unsupportedOperation(op kmip.Operation) error {
 	return kmip.Errorf(kmip.ResultReasonOperationNotSupported, "operation %v is not supported", op)
@@ -298,9 +281,6 @@ func unsupportedOperation(op kmip.Operation) error {
 
 // call decodes the payload and hands it to the operation.
 func (r *Request) call(op *operation, item *kmip.RequestBatchItem, k *call) (any, error) {
-	if r.version < op.Since {
-		return nil, kmip.Errorf(kmip.ResultReasonOperationNotSupported, "KMIP %v has no operation %v", r.version, op.Operation)
-	}
 	payload, raw := op.payload(r.conn), item.RequestPayload
 	r.ctx = r.conn.ctx
 	if op.keeps {
@@ -312,8 +292,19 @@ func (r *Request) call(op *operation, item *kmip.RequestBatchItem, k *call) (any
 	if raw == nil {
 		raw = emptyPayload
 	}
-	if err := r.decoder.Unmarshal(raw, ttlv.TagRequestPayload, payload); err != nil {
-		return nil, invalid(err)
+	err := r.decoder.Unmarshal(raw, ttlv.TagRequestPayload, payload)
+	if err != nil && r.version >= ttlv.V2_0 {
+		filled, fault := r.filled(raw)
+		if fault != nil {
+			return nil, fault
+		}
+		if filled != nil {
+			defer clear(filled)
+			err = r.decoder.Unmarshal(filled, ttlv.TagRequestPayload, payload)
+		}
+	}
+	if err != nil {
+		return nil, r.invalid(err)
 	}
 	if q, ok := payload.(kmip.Templated); ok && r.version < ttlv.V2_0 {
 		if err := r.resolveTemplates(q); err != nil {
@@ -327,12 +318,22 @@ func (r *Request) call(op *operation, item *kmip.RequestBatchItem, k *call) (any
 var emptyPayload = ttlv.Raw{0x42, 0x00, 0x79, byte(ttlv.TypeStructure), 0, 0, 0, 0}
 
 // succeed appends the answer of an operation that was performed.
-func (r *Request) succeed(op *operation, item *kmip.RequestBatchItem, response any) error {
+func (r *Request) succeed(op *operation, i int, response any) error {
+	item := &r.items[i]
+	if op.controls {
+		if p, ok := response.(*polled); ok {
+			r.batch.answers += p.answer(r, item) - 1
+			return nil
+		}
+	}
 	if o, ok := response.(interface{ Clear() }); ok {
 		defer o.Clear() // material that a backend gave is the caller's to clear
 	}
 	if o, ok := response.(interface{ For(ttlv.Version) }); ok {
 		o.For(r.version)
+	}
+	if item.Ephemeral != nil && *item.Ephemeral {
+		r.withhold(op.Operation, response)
 	}
 	e := &r.encoder
 	mark := e.Begin(ttlv.TagBatchItem)
@@ -341,7 +342,9 @@ func (r *Request) succeed(op *operation, item *kmip.RequestBatchItem, response a
 		e.ByteString(ttlv.TagUniqueBatchItemID, item.UniqueBatchItemID)
 	}
 	e.Enum(ttlv.TagResultStatus, uint32(kmip.ResultStatusSuccess))
-	r.statuses = append(r.statuses, len(e.Bytes())-8) // an Enumeration's value: four bytes and four of padding
+	if r.undoes() {
+		r.batch.done = append(r.batch.done, performed{r.current, i, len(e.Bytes()) - 8}) // an Enumeration's value: four bytes and four of padding
+	}
 	if err := e.Value(ttlv.TagResponsePayload, response); err != nil {
 		return inexpressible(err)
 	}
@@ -393,4 +396,13 @@ func (c *conn) explain(err error, number uint64) string {
 	}
 	c.server.Log.Error("request failed", "request", number, "identity", c.identity, "err", err)
 	return "internal error, request " + strconv.FormatUint(number, 10)
+}
+
+// correlation is the Server Correlation Value of the answer (KMIP 2.1 §9.10). It goes to clients that send a Client Correlation
+// Value alone: others may have no place for it.
+func (r *Request) correlation() string {
+	if r.header.ClientCorrelationValue == "" || r.version < ttlv.V1_4 {
+		return ""
+	}
+	return r.server.instance + "-" + strconv.FormatUint(r.number, 10)
 }

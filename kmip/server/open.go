@@ -58,9 +58,9 @@ func process(usage kmip.CryptographicUsageMask) need {
 	return need{states: in(kmip.StateActive, kmip.StateDeactivated), usage: usage, window: fromProcessStart}
 }
 
-// openFor opens the object of an operation, and makes it the ID placeholder's.
+// openFor opens the object of an operation.
 func (r *Request) openFor(k *call, uid kmip.UniqueIdentifier, n need) (*kmip.Object, error) {
-	name, err := r.resolve(uid)
+	name, err := r.target(uid)
 	if err != nil {
 		return nil, err
 	}
@@ -69,11 +69,7 @@ func (r *Request) openFor(k *call, uid kmip.UniqueIdentifier, n need) (*kmip.Obj
 		n.right = k.operation
 	}
 	r.need = n
-	o, err := r.admit(name, n)
-	if err == nil && len(r.items) > 1 {
-		r.placeholder = o.UniqueIdentifier
-	}
-	return o, err
+	return r.admit(name, n)
 }
 
 // openSecond opens another object that an operation needs, a wrapping key for one, with the right that takes. The
@@ -193,25 +189,6 @@ func (w window) open(o *kmip.Object, now time.Time) error {
 		}
 	}
 	return nil
-}
-
-// resolve is the identifier that a request means: its own, or the one the batch made before.
-func (r *Request) resolve(uid kmip.UniqueIdentifier) (string, error) {
-	if n, ok := uid.BatchItem(); ok {
-		if int(n) < 0 || int(n) >= len(r.made) || r.made[n] == "" {
-			return "", kmip.Errorf(kmip.ResultReasonInvalidField, "item %d of the batch gives no identifier", n)
-		}
-		return r.made[n], nil
-	}
-	if _, ok := uid.Enumeration(); uid != "" && !ok {
-		return string(uid), nil
-	} else if ok && uid != kmip.IDPlaceholder {
-		return "", kmip.Errorf(kmip.ResultReasonInvalidField, "that form of Unique Identifier is not supported")
-	}
-	if r.placeholder == "" {
-		return "", kmip.Errorf(kmip.ResultReasonInvalidField, "the request names no object, and the batch has made none before")
-	}
-	return r.placeholder, nil
 }
 
 // record queues the audit line of a decision, before its answer is sent, and says when that was.

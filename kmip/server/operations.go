@@ -8,11 +8,19 @@ type operation struct {
 	index    int
 	targeted bool // it is on an object, that exists or is made: what a ticket says of objects is looked at there
 	keeps    bool // the handler keeps parts of the request, so they must not be those of the connection's buffer
+	controls bool // it is about asynchronous operations, and never one
+	parts    bool // it may be performed in parts
+	long     bool // it can take long: a client that can wait for the answer may get it later
 	run      func(*Request, *call, any) (any, error)
 }
 
 // operations is the table. An operation on an existing object says in its need which states and usage the door asks for.
 var operations = []operation{
+	control(free(kmip.OperationPoll, (*Request).poll)),
+	control(free(kmip.OperationCancel, (*Request).cancel)),
+	control(free(kmip.OperationProcess, (*Request).process)),
+	control(free(kmip.OperationQueryAsynchronousRequests, (*Request).queryAsynchronousRequests)),
+
 	free(kmip.OperationDiscoverVersions, (*Request).discoverVersions),
 	free(kmip.OperationQuery, (*Request).query),
 	quick(free(kmip.OperationPing, (*Request).ping)),
@@ -22,14 +30,14 @@ var operations = []operation{
 	free(kmip.OperationDelegatedLogin, (*Request).delegatedLogin),
 	quick(free(kmip.OperationLogout, (*Request).logout)),
 
-	making(free(kmip.OperationCreate, (*Request).create)),
-	making(free(kmip.OperationCreateKeyPair, (*Request).createKeyPair)),
-	making(free(kmip.OperationRegister, (*Request).register)),
-	making(free(kmip.OperationImport, (*Request).importObject)),
-	making(free(kmip.OperationDeriveKey, (*Request).deriveKey)),
-	making(free(kmip.OperationCreateSplitKey, (*Request).createSplitKey)),
-	making(free(kmip.OperationJoinSplitKey, (*Request).joinSplitKey)),
-	free(kmip.OperationLocate, (*Request).locate),
+	long(making(free(kmip.OperationCreate, (*Request).create))),
+	long(making(free(kmip.OperationCreateKeyPair, (*Request).createKeyPair))),
+	long(making(free(kmip.OperationRegister, (*Request).register))),
+	long(making(free(kmip.OperationImport, (*Request).importObject))),
+	long(making(free(kmip.OperationDeriveKey, (*Request).deriveKey))),
+	long(making(free(kmip.OperationCreateSplitKey, (*Request).createSplitKey))),
+	long(making(free(kmip.OperationJoinSplitKey, (*Request).joinSplitKey))),
+	long(free(kmip.OperationLocate, (*Request).locate)),
 
 	quick(object(kmip.OperationGet, need{states: existing}, (*Request).get)),
 	object(kmip.OperationExport, need{states: existing}, (*Request).export),
@@ -44,14 +52,14 @@ var operations = []operation{
 	object(kmip.OperationGetUsageAllocation, need{states: in(kmip.StateActive), window: untilProtectStop}, (*Request).getUsageAllocation),
 	object(kmip.OperationAdjustAttribute, need{states: anyState}, (*Request).adjustAttribute),
 
-	object(kmip.OperationReKey, need{states: existing}, (*Request).reKey),
-	object(kmip.OperationReKeyKeyPair, need{states: existing}, (*Request).reKeyKeyPair),
+	long(object(kmip.OperationReKey, need{states: existing}, (*Request).reKey)),
+	long(object(kmip.OperationReKeyKeyPair, need{states: existing}, (*Request).reKeyKeyPair)),
 
 	object(kmip.OperationActivate, need{states: in(kmip.StatePreActive)}, (*Request).activate),
 	object(kmip.OperationRevoke, need{states: anyState}, (*Request).revoke),
-	object(kmip.OperationDestroy, need{states: existing}, (*Request).destroy),
-	object(kmip.OperationArchive, need{states: existing}, (*Request).archive),
-	object(kmip.OperationRecover, need{states: existing, archived: true}, (*Request).recover),
+	long(object(kmip.OperationDestroy, need{states: existing}, (*Request).destroy)),
+	long(object(kmip.OperationArchive, need{states: existing}, (*Request).archive)),
+	long(object(kmip.OperationRecover, need{states: existing, archived: true}, (*Request).recover)),
 	free(kmip.OperationValidate, (*Request).validate),
 
 	computes(kmip.OperationEncrypt, protect(kmip.CryptographicUsageMaskEncrypt), kmip.Key.Encrypt),
@@ -60,7 +68,7 @@ var operations = []operation{
 	computes(kmip.OperationSignatureVerify, process(kmip.CryptographicUsageMaskVerify), kmip.Key.SignatureVerify),
 	computes(kmip.OperationMAC, protect(kmip.CryptographicUsageMaskMACGenerate), kmip.Key.MAC),
 	computes(kmip.OperationMACVerify, process(kmip.CryptographicUsageMaskMACVerify), macVerify),
-	quick(free(kmip.OperationHash, (*Request).hash)),
+	inPart(quick(free(kmip.OperationHash, (*Request).hash))),
 	quick(free(kmip.OperationRNGRetrieve, (*Request).rngRetrieve)),
 	quick(free(kmip.OperationRNGSeed, (*Request).rngSeed)),
 
@@ -103,6 +111,24 @@ func free[Q, R any](op kmip.Operation, handle func(*Request, *call, *Q) (*R, err
 // making marks an operation that makes objects.
 func making(op operation) operation {
 	op.targeted = true
+	return op
+}
+
+// control marks an operation about asynchronous ones.
+func control(op operation) operation {
+	op.controls = true
+	return op
+}
+
+// inPart marks an operation that may be performed in parts, which belong to a connection.
+func inPart(op operation) operation {
+	op.parts = true
+	return op
+}
+
+// long marks an operation that can take long.
+func long(op operation) operation {
+	op.long = true
 	return op
 }
 

@@ -48,6 +48,9 @@ func inParts[Q, R any](r *Request, op kmip.Operation, uid string, size int, q *Q
 	if len(p.correlation) == 0 && !p.init && !p.final {
 		return compute(q)
 	}
+	if r.batch.job != nil {
+		return nil, kmip.Errorf(kmip.ResultReasonFeatureNotSupported, "an operation in parts is not performed asynchronously: its parts have an order, and may end with the connection")
+	}
 	all := r.underWay()
 	correlation, s, err := all.part(op, uid, p, new(Q))
 	if err != nil {

@@ -196,7 +196,7 @@ func TestReKeyKeyPair(t *testing.T) {
 				require.Equal(t, int32(384), replacement.Length())
 				require.True(t, date(t, replacement, ttlv.TagActivationDate).Equal(date(t, replacement, ttlv.TagInitialDate)))
 			}
-			require.Equal(t, kmip.ResultReasonInvalidObjectType.Of(kmip.OperationReKeyKeyPair, v), reason(t, c, kmip.OperationReKeyKeyPair, &kmip.ReKeyKeyPairRequest{PrivateKeyUniqueIdentifier: "q_pk"}))
+			require.Equal(t, kmip.ResultReasonInvalidObjectType.For(kmip.OperationReKeyKeyPair, v), reason(t, c, kmip.OperationReKeyKeyPair, &kmip.ReKeyKeyPairRequest{PrivateKeyUniqueIdentifier: "q_pk"}))
 
 			// The right to the private half alone is not enough.
 			bob := g.client("bob", v)

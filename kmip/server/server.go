@@ -3,6 +3,7 @@ package server
 import (
 	"container/list"
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -32,6 +33,14 @@ type Limits struct {
 	WriteTimeout           time.Duration // default 30 s
 	IdleTimeout            time.Duration // between messages, default 10 min
 	OperationTimeout       time.Duration // for one message, default 60 s
+
+	// Asynchronous operations, waiting and answered, until they are polled for.
+	AsynchronousOperations       int           // default 8,192
+	AsynchronousPerIdentity      int           // default 1,024
+	AsynchronousBytes            int           // of messages that wait and of answers, default 64 MiB
+	AsynchronousBytesPerIdentity int           // default 8 MiB
+	AsynchronousKeep             time.Duration // for how long an answer waits for its client, default 10 min
+	AsynchronousAfter            time.Duration // how long a client that can poll waits for an answer that it may get at once, default 1 s
 }
 
 func (l Limits) withDefaults() Limits {
@@ -54,6 +63,12 @@ func (l Limits) withDefaults() Limits {
 	span(&l.WriteTimeout, 30*time.Second)
 	span(&l.IdleTimeout, 10*time.Minute)
 	span(&l.OperationTimeout, time.Minute)
+	number(&l.AsynchronousOperations, 8192)
+	number(&l.AsynchronousPerIdentity, 1024)
+	number(&l.AsynchronousBytes, 64<<20)
+	number(&l.AsynchronousBytesPerIdentity, 8<<20)
+	span(&l.AsynchronousKeep, 10*time.Minute)
+	span(&l.AsynchronousAfter, time.Second)
 	return l
 }
 
@@ -77,6 +92,8 @@ type Server struct {
 	operations [256]*operation // by operation code; vendor operations from 128 on
 	requests   atomic.Uint64
 	tickets    tickets
+	promises   *promises
+	instance   string // begins the Server Correlation Values of this process
 	throttle   *throttle
 	rates      rates
 	counters   counters
@@ -109,7 +126,9 @@ func New(c Config) *Server {
 		throttle:    newThrottle(c.Limits.RequestsInFlight),
 		rates:       rates{perSecond: c.Limits.RequestsPerSecond},
 		counters:    counters{seed: maphash.MakeSeed()},
+		instance:    rand.Text()[:16],
 	}
+	s.promises = newPromises(&s.Limits, c.Log)
 	for i, op := range operations {
 		op.index = i
 		s.operations[slotOf(op.Operation)] = &op
@@ -242,8 +261,11 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		var background sync.WaitGroup
+		background.Go(func() { s.promises.end(ctx) })
 		s.web.Shutdown(ctx)
 		s.wg.Wait()
+		background.Wait()
 		for _, all := range s.parted { // nobody adds to it any more
 			all.endAll()
 		}

@@ -254,7 +254,7 @@ func (r *Request) leaseEnd(lease ttlv.Raw) (time.Time, error) {
 	}
 	item, err := r.decoder.Open(lease)
 	if err != nil {
-		return time.Time{}, invalid(err)
+		return time.Time{}, r.invalid(err)
 	}
 	var end time.Time
 	switch item.Type {
@@ -268,7 +268,7 @@ func (r *Request) leaseEnd(lease ttlv.Raw) (time.Time, error) {
 		return end, kmip.Errorf(kmip.ResultReasonInvalidField, "the Lease Time of a ticket is an Interval or a Date-Time, not a %v", item.Type)
 	}
 	if err != nil {
-		return end, invalid(err)
+		return end, r.invalid(err)
 	}
 	if !r.now.Before(end) || end.Sub(r.now) > longestLease {
 		return end, kmip.Errorf(kmip.ResultReasonInvalidField, "the Lease Time of a ticket ends within %v from now", longestLease)
@@ -302,9 +302,7 @@ func newRight(q *kmip.Right) (*right, error) {
 	if q.Objects != nil {
 		g.objects = []string{}
 		for _, uid := range q.Objects.UniqueIdentifier {
-			_, enumeration := uid.Enumeration()
-			_, item := uid.BatchItem()
-			if enumeration || item || uid == "" {
+			if !uid.Plain() {
 				return nil, kmip.Errorf(kmip.ResultReasonInvalidField, "the Objects of a right are identifiers as text")
 			}
 			g.objects = append(g.objects, string(uid))

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -19,10 +20,15 @@ type undoing struct {
 
 // undoable is the backend for an operation of this request.
 func (r *Request) undoable(b kmip.Backend) kmip.Backend {
-	if r.header.BatchErrorContinuationOption != kmip.BatchErrorContinuationOptionUndo || len(r.items) < 2 {
+	if !r.undoes() {
 		return b
 	}
 	return undoing{b, r}
+}
+
+// undoes says whether a failure takes back what was done before it.
+func (r *Request) undoes() bool {
+	return r.header.BatchErrorContinuationOption == kmip.BatchErrorContinuationOptionUndo && len(r.items) > 1
 }
 
 // onUndo notes how a change is taken back.
@@ -142,9 +148,9 @@ func (r *Request) finish() error {
 	return nil
 }
 
-// takeBack undoes what the n items before the failed one did, the last first, and makes of their answers Operation Undone, or
-// a failure where that could not be. The answers begin at the mark.
-func (r *Request) takeBack(n, mark int) {
+// takeBack undoes what the items before the failed one did, the last first, and makes of their answers Operation Undone, or a
+// failure where that could not be.
+func (r *Request) takeBack() {
 	ctx, cancel := context.WithTimeout(r.conn.ctx, r.server.Limits.OperationTimeout)
 	defer cancel()
 	failed := false
@@ -156,20 +162,18 @@ func (r *Request) takeBack(n, mark int) {
 	}
 	r.undos = nil
 	if failed {
-		r.encoder.Reset(r.encoder.Bytes()[:mark], r.version)
+		r.encoder.Reset(r.encoder.Bytes()[:r.batch.first], r.version)
+		r.batch.answers, r.batch.of = 0, nil
 	}
-	for i := range n {
-		k := call{operation: r.items[i].Operation}
-		if i < len(r.made) {
-			k.uid = r.made[i]
-		}
+	for _, p := range r.batch.done {
+		k := call{operation: p.operation, uid: cmp.Or(p.made, p.uid)}
 		if failed {
 			err := kmip.Errorf(kmip.ResultReasonGeneralFailure, "the operation could not be undone")
-			r.fail(r.version, &r.items[i], err, r.number)
+			r.refuseItem(p.item, err)
 			r.record(&k, time.Now(), err)
 			continue
 		}
-		binary.BigEndian.PutUint32(r.encoder.Bytes()[r.statuses[i]:], uint32(kmip.ResultStatusOperationUndone))
+		binary.BigEndian.PutUint32(r.encoder.Bytes()[p.status:], uint32(kmip.ResultStatusOperationUndone))
 		r.recordUndone(&k)
 	}
 }

@@ -149,7 +149,7 @@ func TestGetUsageAllocation(t *testing.T) {
 			require.Equal(t, kmip.ResultReasonInvalidField, reason(t, c, kmip.OperationGetUsageAllocation, allocate(uid, -1)))
 			require.Equal(t, kmip.ResultReasonInvalidMessage, reason(t, c, kmip.OperationGetUsageAllocation, &kmip.GetUsageAllocationRequest{UniqueIdentifier: uid}))
 			free := must[kmip.CreateResponse](t, c, kmip.OperationCreate, aes("")).UniqueIdentifier
-			require.Equal(t, kmip.ResultReasonAttributeNotFound.Of(kmip.OperationGetUsageAllocation, v), reason(t, c, kmip.OperationGetUsageAllocation, allocate(free, 1)))
+			require.Equal(t, kmip.ResultReasonAttributeNotFound.For(kmip.OperationGetUsageAllocation, v), reason(t, c, kmip.OperationGetUsageAllocation, allocate(free, 1)))
 			must[kmip.GetUsageAllocationResponse](t, c, kmip.OperationGetUsageAllocation, allocate(uid, 3))
 			require.Equal(t, kmip.ResultReasonUsageLimitExceeded.At(v), reason(t, c, kmip.OperationObtainLease, &kmip.ObtainLeaseRequest{UniqueIdentifier: uid}))
 			lease := must[kmip.ObtainLeaseResponse](t, c, kmip.OperationObtainLease, &kmip.ObtainLeaseRequest{UniqueIdentifier: free})

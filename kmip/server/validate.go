@@ -17,7 +17,11 @@ const longestChain = 16
 // clients, or at a self-signed certificate that is kept here and named in the request: what a request brings itself is
 // nothing to trust. Certificates on the revocation list of the server's clients do not hold.
 func (r *Request) validate(_ *call, q *kmip.ValidateRequest) (*kmip.ValidateResponse, error) {
-	if n := len(q.Certificates) + len(q.UniqueIdentifiers); n == 0 || n > longestChain {
+	uids, err := r.spread(q.UniqueIdentifiers)
+	if err != nil {
+		return nil, err
+	}
+	if n := len(q.Certificates) + len(uids); n == 0 || n > longestChain {
 		return nil, kmip.Errorf(kmip.ResultReasonInvalidField, "the request has %d certificates, must have 1 to %d", n, longestChain)
 	}
 	gate := r.server.Gate.state.Load()
@@ -33,7 +37,7 @@ func (r *Request) validate(_ *call, q *kmip.ValidateRequest) (*kmip.ValidateResp
 			return nil, err
 		}
 	}
-	for _, uid := range q.UniqueIdentifiers {
+	for _, uid := range uids {
 		kept, err := r.certificate(uid)
 		if err != nil {
 			return nil, err

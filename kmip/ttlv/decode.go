@@ -193,7 +193,7 @@ func (d *Decoder) structure(p *plan, base unsafe.Pointer, rest []byte) error {
 			if d.lenient || tag>>16 == 0x54 {
 				continue
 			}
-			return malformed("unexpected %v", tag)
+			return unexpected(tag)
 		}
 		f := &p.fields[i]
 		if seen.has(i) && !f.repeats {

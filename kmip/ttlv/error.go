@@ -10,12 +10,19 @@ import (
 // its Limits, as opposed to one that is malformed.
 var ErrLimit = errors.New("over the limit")
 
+// ErrUnexpected is what errors.Is finds in the error of an item that has no place where
+// it stands, ErrUnknownTag in that of one whose tag no version defines.
+var (
+	ErrUnexpected = errors.New("an item in the wrong place")
+	ErrUnknownTag = errors.New("an unknown tag")
+)
+
 // Error tells what is wrong with a message, and where.
 type Error struct {
 	Path    string // the enclosing structures, outermost first, as in "RequestMessage.BatchItem"
 	Message string // the fault, as in "IVLength: type is TextString, must be Integer"
 
-	cause error   // ErrLimit, or what an Unmarshaler returned
+	cause error   // one of the above, or what an Unmarshaler returned
 	at    uintptr // address of the item that Path or Message begins with, an identity only
 }
 
@@ -27,7 +34,8 @@ func (e *Error) Error() string {
 	return e.Path + ": " + e.Message
 }
 
-// Unwrap returns ErrLimit, or the error of an Unmarshaler, or nil.
+// Unwrap returns ErrLimit, ErrUnexpected, ErrUnknownTag, or the error of an Unmarshaler,
+// or nil.
 func (e *Error) Unwrap() error { return e.cause }
 
 // malformed returns an error about the structure that is being read.
@@ -38,6 +46,15 @@ func malformed(format string, a ...any) error {
 // exceeded returns a limit error about the structure that is being read.
 func exceeded(format string, a ...any) error {
 	return &Error{Message: fmt.Sprintf(format, a...), cause: ErrLimit}
+}
+
+// unexpected returns the error of an item that has no place in the structure.
+func unexpected(tag Tag) error {
+	e := &Error{Message: "unexpected " + tag.String(), cause: ErrUnexpected}
+	if tag.name() == "" {
+		e.cause = ErrUnknownTag
+	}
+	return e
 }
 
 // fault returns an error about the item itself.
