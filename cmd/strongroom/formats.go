@@ -198,8 +198,9 @@ func usageOf(algorithm kmip.CryptographicAlgorithm) kmip.CryptographicUsageMask 
 	return cipherUsage
 }
 
-// register sends an object to the server.
+// register sends an object to the server, and clears it.
 func (p *program) register(ctx context.Context, v *kmip.Value, a kmip.Attributes, usage kmip.CryptographicUsageMask) (kmip.UniqueIdentifier, error) {
+	defer v.Clear()
 	a = a.With(ttlv.TagCryptographicUsageMask, usage)
 	if b := v.KeyBlock(); b != nil && b.CryptographicAlgorithm != 0 {
 		a = a.With(ttlv.TagCryptographicAlgorithm, b.CryptographicAlgorithm).With(ttlv.TagCryptographicLength, b.CryptographicLength)

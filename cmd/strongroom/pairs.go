@@ -89,6 +89,7 @@ A private key that is sensitive, as those in an HSM are, does not leave the serv
 			if err != nil {
 				return fmt.Errorf("exporting %q: %w", uid, err)
 			}
+			defer r.Value.Clear()
 			data, err := f.file(asked, &r.Value)
 			if err != nil {
 				return fmt.Errorf("exporting %q: %w", uid, err)

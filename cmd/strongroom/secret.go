@@ -213,6 +213,7 @@ func (p *program) secretExportCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			defer r.Value.Clear()
 			data, err := plainFile(&secretKind, &r.Value, format)
 			if err != nil {
 				return fmt.Errorf("exporting %q: %w", uid, err)

@@ -116,6 +116,7 @@ func (p *program) symExportCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			defer r.Value.Clear()
 			data, err := plainFile(&symmetricKind, &r.Value, format)
 			if err != nil {
 				return fmt.Errorf("exporting %q: %w", uid, err)
