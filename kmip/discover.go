@@ -32,7 +32,7 @@ type QueryResponse struct {
 	CapabilityInformation    []CapabilityInformation    `ttlv:"CapabilityInformation,1.3+"`
 	ClientRegistrationMethod []ClientRegistrationMethod `ttlv:"ClientRegistrationMethod,1.3+"`
 	DefaultsInformation      *DefaultsInformation       `ttlv:"DefaultsInformation,2.0+"`
-	ProtectionStorageMask    []ProtectionStorageMask    `ttlv:"ProtectionStorageMask,2.0+"`
+	ProtectionStorageMasks   ProtectionStorageMasks     `ttlv:"ProtectionStorageMasks,2.0+|ProtectionStorageMask,2.0+"`
 }
 
 // ExtensionInformation describes a vendor's tag. KMIP 2.1 §7.13.

@@ -5,7 +5,7 @@ type RegisterRequest struct {
 	ObjectType             ObjectType `ttlv:"ObjectType"`
 	Attributes             Attributes `ttlv:"TemplateAttribute,1.0-1.4|Attributes,2.0+"`
 	Value                  `ttlv:",inline"`
-	ProtectionStorageMasks []ProtectionStorageMask `ttlv:"ProtectionStorageMask,2.0+"`
+	ProtectionStorageMasks ProtectionStorageMasks `ttlv:"ProtectionStorageMasks,2.0+|ProtectionStorageMask,2.0+"`
 }
 
 // RegisterResponse names the object; it has nothing else, for strict decoders refuse more.

@@ -4,10 +4,10 @@ import "strongroom/kmip/ttlv"
 
 // ReKeyRequest asks for a replacement of a symmetric key. KMIP 2.1 §6.1.46, KMIP 1.4 §4.4.
 type ReKeyRequest struct {
-	UniqueIdentifier       UniqueIdentifier        `ttlv:"UniqueIdentifier"`
-	Offset                 *ttlv.Interval          `ttlv:"Offset"` // from the Initial Date to the Activation Date of the replacement
-	Attributes             Attributes              `ttlv:"TemplateAttribute,1.0-1.4|Attributes,2.0+"`
-	ProtectionStorageMasks []ProtectionStorageMask `ttlv:"ProtectionStorageMask,2.0+"`
+	UniqueIdentifier       UniqueIdentifier       `ttlv:"UniqueIdentifier"`
+	Offset                 *ttlv.Interval         `ttlv:"Offset"` // from the Initial Date to the Activation Date of the replacement
+	Attributes             Attributes             `ttlv:"TemplateAttribute,1.0-1.4|Attributes,2.0+"`
+	ProtectionStorageMasks ProtectionStorageMasks `ttlv:"ProtectionStorageMasks,2.0+|ProtectionStorageMask,2.0+"`
 }
 
 // ReKeyResponse names the replacement.
@@ -22,9 +22,9 @@ type ReKeyKeyPairRequest struct {
 	CommonAttributes              Attributes             `ttlv:"CommonTemplateAttribute,1.1-1.4|CommonAttributes,2.0+"`
 	PrivateKeyAttributes          Attributes             `ttlv:"PrivateKeyTemplateAttribute,1.1-1.4|PrivateKeyAttributes,2.0+"`
 	PublicKeyAttributes           Attributes             `ttlv:"PublicKeyTemplateAttribute,1.1-1.4|PublicKeyAttributes,2.0+"`
-	CommonProtectionStorageMasks  *ProtectionStorageMask `ttlv:"CommonProtectionStorageMasks,2.0+"`
-	PrivateProtectionStorageMasks *ProtectionStorageMask `ttlv:"PrivateProtectionStorageMasks,2.0+"`
-	PublicProtectionStorageMasks  *ProtectionStorageMask `ttlv:"PublicProtectionStorageMasks,2.0+"`
+	CommonProtectionStorageMasks  ProtectionStorageMasks `ttlv:"CommonProtectionStorageMasks,2.0+"`
+	PrivateProtectionStorageMasks ProtectionStorageMasks `ttlv:"PrivateProtectionStorageMasks,2.0+"`
+	PublicProtectionStorageMasks  ProtectionStorageMasks `ttlv:"PublicProtectionStorageMasks,2.0+"`
 }
 
 // ReKeyKeyPairResponse names the two halves of the replacement.

@@ -15,7 +15,7 @@ func (r *Request) create(k *call, q *kmip.CreateRequest) (*kmip.CreateResponse, 
 	if q.ObjectType != kmip.ObjectTypeSymmetricKey {
 		return nil, kmip.Errorf(kmip.ResultReasonInvalidObjectType, "Create makes a SymmetricKey, not a %v", q.ObjectType)
 	}
-	if err := software(q.ProtectionStorageMasks...); err != nil {
+	if err := storable(q.Attributes, q.ProtectionStorageMasks); err != nil {
 		return nil, err
 	}
 	o, backend, err := r.prepare(k, q.ObjectType, q.Attributes)
@@ -35,7 +35,7 @@ func (r *Request) create(k *call, q *kmip.CreateRequest) (*kmip.CreateResponse, 
 
 // createKeyPair answers Create Key Pair. KMIP 2.1 §6.1.9.
 func (r *Request) createKeyPair(k *call, q *kmip.CreateKeyPairRequest) (*kmip.CreateKeyPairResponse, error) {
-	if err := softwarePair(q.CommonProtectionStorageMasks, q.PrivateProtectionStorageMasks, q.PublicProtectionStorageMasks); err != nil {
+	if err := storablePair(merge(q.CommonAttributes, q.PrivateKeyAttributes), q.CommonProtectionStorageMasks, q.PrivateProtectionStorageMasks, q.PublicProtectionStorageMasks); err != nil {
 		return nil, err
 	}
 	common := append(kmip.Attributes{}, q.CommonAttributes...)
@@ -88,31 +88,6 @@ func (r *Request) preparePair(k *call, privateAttributes, publicAttributes kmip.
 func pair(private, public *kmip.Object) {
 	private.Attributes = linked(private.Attributes, kmip.LinkTypePublicKeyLink, public.UniqueIdentifier)
 	public.Attributes = linked(public.Attributes, kmip.LinkTypePrivateKeyLink, private.UniqueIdentifier)
-}
-
-// softwarePair is software for the masks that a request for a pair has.
-func softwarePair(masks ...*kmip.ProtectionStorageMask) error {
-	for _, m := range masks {
-		if m != nil {
-			if err := software(*m); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// software refuses protection storage that is not there: keys live in software, or in a token by their identifier.
-func software(masks ...kmip.ProtectionStorageMask) error {
-	for _, m := range masks {
-		if m == 0 || m&kmip.ProtectionStorageMaskSoftware != 0 {
-			return nil
-		}
-	}
-	if len(masks) == 0 {
-		return nil
-	}
-	return kmip.Errorf(kmip.ResultReasonFeatureNotSupported, "a Protection Storage Mask without Software is not supported: name the key hsm::<slot>::<label> to have it in a token")
 }
 
 // merge lays the attributes of one half over those common to both; an attribute given for the half replaces all its

@@ -59,7 +59,7 @@ func (r *Request) query(_ *call, q *kmip.QueryRequest) (*kmip.QueryResponse, err
 				return nil, err
 			}
 		case kmip.QueryFunctionQueryStorageProtectionMasks:
-			response.ProtectionStorageMask = []kmip.ProtectionStorageMask{kmip.ProtectionStorageMaskSoftware}
+			response.ProtectionStorageMasks = r.server.storages()
 		}
 	}
 	return response, nil

@@ -8,7 +8,7 @@ import (
 
 // register answers Register. KMIP 2.1 §6.1.43. A wrapped key is kept as it is, and can be given back but not used.
 func (r *Request) register(k *call, q *kmip.RegisterRequest) (*kmip.RegisterResponse, error) {
-	if err := software(q.ProtectionStorageMasks...); err != nil {
+	if err := storable(q.Attributes, q.ProtectionStorageMasks); err != nil {
 		return nil, err
 	}
 	uid, err := r.keep(k, q.ObjectType, q.Attributes, &q.Value)

@@ -14,7 +14,7 @@ func (r *Request) reKey(old *kmip.Object, q *kmip.ReKeyRequest) (*kmip.ReKeyResp
 	if old.ObjectType() != kmip.ObjectTypeSymmetricKey {
 		return nil, kmip.Errorf(kmip.ResultReasonInvalidObjectType, "Re-key replaces a SymmetricKey, %q is a %v", old.UniqueIdentifier, old.ObjectType())
 	}
-	if err := software(q.ProtectionStorageMasks...); err != nil {
+	if err := storable(q.Attributes, q.ProtectionStorageMasks); err != nil {
 		return nil, err
 	}
 	given, err := r.succession(old, q.Attributes, q.Offset)
@@ -52,7 +52,7 @@ func (r *Request) reKeyKeyPair(old *kmip.Object, q *kmip.ReKeyKeyPairRequest) (*
 	if old.ObjectType() != kmip.ObjectTypePrivateKey {
 		return nil, kmip.Errorf(kmip.ResultReasonInvalidObjectType, "Re-key Key Pair names a PrivateKey, %q is a %v", old.UniqueIdentifier, old.ObjectType())
 	}
-	if err := softwarePair(q.CommonProtectionStorageMasks, q.PrivateProtectionStorageMasks, q.PublicProtectionStorageMasks); err != nil {
+	if err := storablePair(merge(q.CommonAttributes, q.PrivateKeyAttributes), q.CommonProtectionStorageMasks, q.PrivateProtectionStorageMasks, q.PublicProtectionStorageMasks); err != nil {
 		return nil, err
 	}
 	oldPublic, err := r.publicHalf(old)

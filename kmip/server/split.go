@@ -18,7 +18,7 @@ func (r *Request) createSplitKey(k *call, q *kmip.CreateSplitKeyRequest) (*kmip.
 	if q.ObjectType != kmip.ObjectTypeSplitKey {
 		return nil, kmip.Errorf(kmip.ResultReasonInvalidObjectType, "Create Split Key makes SplitKeys, not a %v", q.ObjectType)
 	}
-	if err := software(q.ProtectionStorageMasks...); err != nil {
+	if err := storable(q.Attributes, q.ProtectionStorageMasks); err != nil {
 		return nil, err
 	}
 	given, sources, v, err := r.toSplit(q)
@@ -145,7 +145,7 @@ func (r *Request) keepParts(parts []*kmip.Value, given kmip.Attributes, sources 
 // joinSplitKey answers Join Split Key. KMIP 2.1 §6.1.27. It takes the right to it on every part. What the request does not say,
 // the first part does.
 func (r *Request) joinSplitKey(k *call, q *kmip.JoinSplitKeyRequest) (*kmip.JoinSplitKeyResponse, error) {
-	if err := software(q.ProtectionStorageMasks...); err != nil {
+	if err := storable(q.Attributes, q.ProtectionStorageMasks); err != nil {
 		return nil, err
 	}
 	const mostParts = 64
