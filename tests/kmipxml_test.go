@@ -16,14 +16,15 @@ import (
 type talk struct {
 	t       *testing.T
 	c       *tls.Conn
-	version string // major.minor of the headers
-	header  string // what stands in the headers between the version and the Batch Count
+	version string                                                 // major.minor of the headers
+	header  string                                                 // what stands in the headers between the version and the Batch Count
+	carry   func(t *testing.T, c *tls.Conn, message []byte) []byte // sends a message and gives its answer; nil: as they stand
 }
 
 // talk connects as the administrator. The header has further fields of all its requests, in XML.
 func (s *site) talk(t *testing.T, version string, header ...string) *talk {
 	t.Helper()
-	return &talk{t, s.dial("admin"), version, strings.Join(header, "")}
+	return &talk{t: t, c: s.dial("admin"), version: version, header: strings.Join(header, "")}
 }
 
 // operation is a batch item; id is its Unique Batch Item ID in hexadecimal, "" for none.
@@ -112,14 +113,24 @@ func (k *talk) try(items ...string) []reply {
 	return k.exchange(request)
 }
 
+// asItStands carries a message over TLS.
+func asItStands(t *testing.T, c *tls.Conn, message []byte) []byte {
+	t.Helper()
+	_, err := c.Write(message)
+	require.NoError(t, err)
+	answer, err := receive(c)
+	require.NoError(t, err, "no answer to %x", message)
+	return answer
+}
+
 // exchange sends a message and gives the batch items of the answer.
 func (k *talk) exchange(request ttlv.Node) []reply {
 	k.t.Helper()
-	sent := request.Append(nil)
-	_, err := k.c.Write(sent)
-	require.NoError(k.t, err)
-	answer, err := receive(k.c)
-	require.NoError(k.t, err, "no answer to %x", sent)
+	sent, carry := request.Append(nil), k.carry
+	if carry == nil {
+		carry = asItStands
+	}
+	answer := carry(k.t, k.c, sent)
 	node, err := ttlv.Parse(answer, nil)
 	require.NoError(k.t, err, "%x", answer)
 	require.Equal(k.t, ttlv.TagResponseMessage, node.Tag)
