@@ -44,6 +44,7 @@ type conn struct {
 	bucket   *bucket
 	deadline time.Time // of reading, as last set
 	writeBy  time.Time // the deadline of writing, as last set
+	ready    time.Time // when the last operation of a message ended, until the next message is waited for; else zero
 
 	in       []byte // in[r:w] is read and not yet handled
 	r, w     int
@@ -235,7 +236,8 @@ func (c *conn) fill(n int, wait time.Duration) error {
 
 // extend moves the deadline of reading, when it would move by much: each move costs a system timer.
 func (c *conn) extend(wait time.Duration) {
-	now := time.Now()
+	now := c.clock()
+	c.ready = time.Time{}
 	if want := now.Add(wait); c.deadline.Sub(want).Abs() > time.Second {
 		c.deadline = want
 		c.tls.SetReadDeadline(want)
@@ -243,6 +245,14 @@ func (c *conn) extend(wait time.Duration) {
 	if c.draining.Load() {
 		c.tls.SetReadDeadline(time.Unix(1, 0))
 	}
+}
+
+// clock is the time, for deadlines: behind an operation its end is near enough, and costs nothing.
+func (c *conn) clock() time.Time {
+	if !c.ready.IsZero() {
+		return c.ready
+	}
+	return time.Now()
 }
 
 // makeRoom makes the buffer able to take more of a message of n bytes.
@@ -268,7 +278,7 @@ func (c *conn) flush() error {
 	if len(out) == 0 {
 		return nil
 	}
-	if want := time.Now().Add(c.server.Limits.WriteTimeout); want.Sub(c.writeBy) > time.Second {
+	if want := c.clock().Add(c.server.Limits.WriteTimeout); want.Sub(c.writeBy) > time.Second {
 		c.writeBy = want
 		c.tls.SetWriteDeadline(want)
 	}

@@ -194,6 +194,7 @@ func (w window) open(o *kmip.Object, now time.Time) error {
 // record queues the audit line of a decision, before its answer is sent, and says when that was.
 func (r *Request) record(k *call, began time.Time, err error) (end time.Time) {
 	end = time.Now()
+	r.ready = end
 	e := Event{
 		Time: r.now, Request: r.number, Identity: r.conn.identity, For: r.delegator(), Fingerprint: r.fingerprint,
 		Operation: k.operation, UniqueIdentifier: k.uid, Result: kmip.ResultStatusSuccess, Duration: end.Sub(began),
