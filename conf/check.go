@@ -13,6 +13,9 @@ import (
 	"unicode/utf8"
 )
 
+// mostSeed is in bytes.
+const mostSeed = 4096
+
 // notYet ends the fault of a key that asks for something this version does not have.
 const notYet = "is not available in this version"
 
@@ -110,6 +113,9 @@ func (k *checking) general(c *Config) {
 		k.fault("entropy.mode", "augmentation %s; \"off\" is", notYet)
 	} else if c.Entropy.Mode != "off" {
 		k.fault("entropy.mode", "%q: \"off\"", c.Entropy.Mode)
+	}
+	if n := c.Entropy.Seed; n < -1 || n > mostSeed {
+		k.fault("entropy.seed", "%d: -1 to %d", n, mostSeed)
 	}
 }
 

@@ -143,6 +143,9 @@ type Entropy struct {
 	Mode string `toml:"mode"`
 	// Slot would be the number of the slot they come from.
 	Slot uint32 `toml:"slot"`
+	// Seed is how many bytes of a client's RNG Seed are mixed into the operating system's generator; 0 is none of them, -1
+	// refuses the operation.
+	Seed int `toml:"seed"`
 }
 
 // Limits bound what a client can make the server do. Times are text such as "30s".

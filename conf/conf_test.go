@@ -163,6 +163,8 @@ func TestLoadRefuses(t *testing.T) {
 		"[seal]\ngenerate_key = true":                                              "seal.generate_key: ",
 		"[seal]\ngenerate_key = \"yes\"":                                           "seal.generate_key: true or false is wanted",
 		"[entropy]\nmode = \"lava\"":                                               "entropy.mode: ",
+		"[entropy]\nseed = -2":                                                     "entropy.seed: ",
+		"[entropy]\nseed = 4097":                                                   "entropy.seed: ",
 		"[audit]\nfile = \"\"":                                                     "audit.file: ",
 		"[limits]\nmessage_size = 1_000_000_000":                                   "limits.message_size: ",
 		"[limits]\nidle_timeout = \"-1s\"":                                         "limits.idle_timeout: ",

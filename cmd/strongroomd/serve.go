@@ -124,7 +124,7 @@ func serve(ctx context.Context, load func() (*conf.Config, error), log *slog.Log
 	gate := server.NewGate(*credentials)
 	s := server.New(server.Config{
 		Store: backends.store, HSM: backends.tokens(), Access: backends.store, Settings: backends.store, Authority: authority, Gate: gate,
-		Audit: audit, Limits: limitsOf(c), Log: log, Version: version(),
+		Audit: audit, Limits: limitsOf(c), Seed: c.Entropy.Seed, Log: log, Version: version(),
 	})
 	listening, err := listen(c, s, log)
 	if err != nil {

@@ -3,6 +3,8 @@ package server
 import (
 	"crypto/fips140"
 	"crypto/rand"
+	"fmt"
+	"os"
 
 	"strongroom/kmip"
 	"strongroom/kmip/ttlv"
@@ -40,11 +42,33 @@ func (r *Request) rngRetrieve(_ *call, q *kmip.RNGRetrieveRequest) (*kmip.RNGRet
 	return &kmip.RNGRetrieveResponse{Data: data}, nil
 }
 
-// rngSeed answers RNG Seed: nothing of the data is used, which is no error (KMIP 2.1 §6.1.50). The generator is the operating
-// system's, seeds itself, and serves every client's keys: none of them has a say in it.
+// rngSeed answers RNG Seed (KMIP 2.1 §6.1.50). As much of the data as the configuration lets is mixed into the operating system's
+// generator, which serves every client's keys: it hashes what it is given into its state, and counts it for nothing, so that
+// nobody's seed makes it worse. None of it is used unless the configuration says so, which is no error.
 func (r *Request) rngSeed(_ *call, q *kmip.RNGSeedRequest) (*kmip.RNGSeedResponse, error) {
-	if len(q.Data) == 0 {
+	most := r.server.Seed
+	switch {
+	case len(q.Data) == 0:
 		return nil, kmip.Errorf(kmip.ResultReasonInvalidField, "the request has no data to seed with")
+	case most < 0:
+		return nil, kmip.Errorf(kmip.ResultReasonPermissionDenied, "clients do not seed the random number generator of this server")
+	case most == 0:
+		return &kmip.RNGSeedResponse{DataLength: 0}, nil
 	}
-	return &kmip.RNGSeedResponse{DataLength: 0}, nil
+	data := q.Data[:min(most, len(q.Data))]
+	if err := seed(data); err != nil {
+		return nil, fmt.Errorf("seeding the operating system's generator: %w", err)
+	}
+	return &kmip.RNGSeedResponse{DataLength: int32(len(data))}, nil
+}
+
+// seed mixes data into the operating system's generator (random(4)).
+func seed(data []byte) error {
+	f, err := os.OpenFile("/dev/urandom", os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = f.Write(data)
+	return err
 }

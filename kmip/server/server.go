@@ -82,6 +82,7 @@ type Config struct {
 	Gate      *Gate                        // TLS, identities and passwords
 	Audit     *Audit
 	Limits    Limits
+	Seed      int // bytes of an RNG Seed that the operating system's generator gets; -1 refuses the operation
 	Log       *slog.Logger
 	Version   string // of the program, for Query
 }
