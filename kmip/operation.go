@@ -66,6 +66,7 @@ var Payloads = []Payload{
 	payload[LoginRequest, LoginResponse](OperationLogin, ttlv.V2_0),
 	payload[DelegatedLoginRequest, DelegatedLoginResponse](OperationDelegatedLogin, ttlv.V2_0),
 	payload[LogoutRequest, LogoutResponse](OperationLogout, ttlv.V2_0),
+	payload[PKCS11Request, PKCS11Response](OperationPKCS11, ttlv.V2_0),
 	payload[GetConstraintsRequest, GetConstraintsResponse](OperationGetConstraints, ttlv.V2_1),
 	payload[SetConstraintsRequest, SetConstraintsResponse](OperationSetConstraints, ttlv.V2_1),
 	payload[SetDefaultsRequest, SetDefaultsResponse](OperationSetDefaults, ttlv.V2_1),

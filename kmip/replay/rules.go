@@ -28,6 +28,7 @@ var own = map[ttlv.Tag]bool{
 	ttlv.TagRandomNumberGenerator:  true,
 	ttlv.TagLeaseTime:              true,
 	ttlv.TagProtocolVersion:        true, // compared with the request's
+	ttlv.TagPKCS11OutputParameters: true, // of C_GetInfo, which says who made the server
 }
 
 // identifies are the items whose value is an identifier that the server chose.

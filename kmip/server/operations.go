@@ -74,6 +74,7 @@ var operations = []operation{
 
 	object(kmip.OperationGrantAccess, need{states: existing, archived: true}, (*Request).grantAccess),
 	object(kmip.OperationWithdrawAccess, need{states: existing, archived: true}, (*Request).withdrawAccess),
+	free(kmip.OperationPKCS11, (*Request).pkcs11),
 	quick(free(kmip.OperationGetConstraints, (*Request).getConstraints)),
 	free(kmip.OperationSetConstraints, (*Request).setConstraints),
 	free(kmip.OperationSetDefaults, (*Request).setDefaults),

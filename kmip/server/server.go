@@ -100,6 +100,8 @@ type Server struct {
 	counters   counters
 	web        *http.Server
 
+	applications applications
+
 	constraints setting[kmip.Constraints]
 	defaults    setting[kmip.DefaultsInformation]
 
