@@ -284,6 +284,8 @@ func (k *checking) limits(l *Limits) {
 		{"message_size", l.MessageSize, 64 << 20}, {"message_depth", l.MessageDepth, 1000}, {"message_items", l.MessageItems, 64 << 20},
 		{"batch_count", l.BatchCount, 1 << 20}, {"connections", l.Connections, 1 << 20},
 		{"connections_per_identity", l.ConnectionsPerIdentity, 1 << 20}, {"requests_in_flight", l.RequestsInFlight, 1 << 20},
+		{"asynchronous_operations", l.AsynchronousOperations, 1 << 20}, {"asynchronous_per_identity", l.AsynchronousPerIdentity, 1 << 20},
+		{"asynchronous_bytes", l.AsynchronousBytes, 1 << 30}, {"asynchronous_bytes_per_identity", l.AsynchronousBytesPerIdentity, 1 << 30},
 	} {
 		if n.value <= 0 || n.value > n.most {
 			k.fault("limits."+n.key, "%d: a number from 1 to %d", n.value, n.most)
@@ -295,6 +297,7 @@ func (k *checking) limits(l *Limits) {
 	}{
 		{"handshake_timeout", l.HandshakeTimeout}, {"read_timeout", l.ReadTimeout}, {"write_timeout", l.WriteTimeout},
 		{"idle_timeout", l.IdleTimeout}, {"operation_timeout", l.OperationTimeout},
+		{"asynchronous_keep", l.AsynchronousKeep},
 	} {
 		if d.value <= 0 {
 			k.fault("limits."+d.key, "%v: a duration above 0, such as \"30s\"", d.value)

@@ -163,6 +163,14 @@ type Limits struct {
 	WriteTimeout           time.Duration `toml:"write_timeout"`
 	IdleTimeout            time.Duration `toml:"idle_timeout"`
 	OperationTimeout       time.Duration `toml:"operation_timeout"`
+
+	// Asynchronous operations, those that wait and those that were performed, until their client has polled for them. Bytes
+	// are of messages that wait and of answers; Keep is for how long an answer waits.
+	AsynchronousOperations       int           `toml:"asynchronous_operations"`
+	AsynchronousPerIdentity      int           `toml:"asynchronous_per_identity"`
+	AsynchronousBytes            int           `toml:"asynchronous_bytes"`
+	AsynchronousBytesPerIdentity int           `toml:"asynchronous_bytes_per_identity"`
+	AsynchronousKeep             time.Duration `toml:"asynchronous_keep"`
 }
 
 // Audit is the audit log.
@@ -184,6 +192,8 @@ func Default() *Config {
 			Connections: 4096, ConnectionsPerIdentity: 1024, RequestsInFlight: 1024,
 			HandshakeTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second,
 			IdleTimeout: 10 * time.Minute, OperationTimeout: time.Minute,
+			AsynchronousOperations: 8192, AsynchronousPerIdentity: 1024,
+			AsynchronousBytes: 64 << 20, AsynchronousBytesPerIdentity: 8 << 20, AsynchronousKeep: 10 * time.Minute,
 		},
 		Audit: Audit{File: "audit.jsonl"},
 	}

@@ -168,6 +168,8 @@ func TestLoadRefuses(t *testing.T) {
 		"[audit]\nfile = \"\"":                                                     "audit.file: ",
 		"[limits]\nmessage_size = 1_000_000_000":                                   "limits.message_size: ",
 		"[limits]\nidle_timeout = \"-1s\"":                                         "limits.idle_timeout: ",
+		"[limits]\nasynchronous_keep = \"0s\"":                                     "limits.asynchronous_keep: ",
+		"[limits]\nasynchronous_bytes = 0":                                         "limits.asynchronous_bytes: ",
 		"[limits]\nrequests_per_second = -1":                                       "limits.requests_per_second: ",
 		"create = [\"" + strings.Repeat("x", 257) + "\"]":                          "create[0]: ",
 		"create = [\"a\u202eb\"]":                                                  "create[0]: ",

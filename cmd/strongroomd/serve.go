@@ -292,6 +292,8 @@ func limitsOf(c *conf.Config) server.Limits {
 		RequestsInFlight: l.RequestsInFlight, RequestsPerSecond: l.RequestsPerSecond,
 		HandshakeTimeout: l.HandshakeTimeout, ReadTimeout: l.ReadTimeout, WriteTimeout: l.WriteTimeout,
 		IdleTimeout: l.IdleTimeout, OperationTimeout: l.OperationTimeout,
+		AsynchronousOperations: l.AsynchronousOperations, AsynchronousPerIdentity: l.AsynchronousPerIdentity,
+		AsynchronousBytes: l.AsynchronousBytes, AsynchronousBytesPerIdentity: l.AsynchronousBytesPerIdentity, AsynchronousKeep: l.AsynchronousKeep,
 	}
 }
 

@@ -21,6 +21,7 @@ type Event struct {
 	Fingerprint      string // SHA-256 of the client's certificate, in hexadecimal
 	Operation        kmip.Operation
 	UniqueIdentifier string // may be empty
+	Correlation      string // the Client Correlation Value of the message; may be empty
 	Result           kmip.ResultStatus
 	Reason           kmip.ResultReason // 0 on success
 	Duration         time.Duration
@@ -62,6 +63,9 @@ func (p *auditPen) append(b []byte, e *Event) []byte {
 			b = append(b, `,"slot":`...)
 			b = strconv.AppendUint(b, uint64(slot), 10)
 		}
+	}
+	if e.Correlation != "" {
+		b = appendJSON(append(b, `,"client_correlation":`...), e.Correlation)
 	}
 	b = append(b, `,"result":"`...)
 	b = append(b, e.Result.String()...)

@@ -197,7 +197,7 @@ func (r *Request) record(k *call, began time.Time, err error) (end time.Time) {
 	r.ready = end
 	e := Event{
 		Time: r.now, Request: r.number, Identity: r.conn.identity, For: r.delegator(), Fingerprint: r.fingerprint,
-		Operation: k.operation, UniqueIdentifier: k.uid, Result: kmip.ResultStatusSuccess, Duration: end.Sub(began),
+		Operation: k.operation, UniqueIdentifier: k.uid, Correlation: r.header.ClientCorrelationValue, Result: kmip.ResultStatusSuccess, Duration: end.Sub(began),
 	}
 	if err != nil {
 		e.Result, e.Reason = kmip.ResultStatusOperationFailed, kmip.ReasonOf(err)

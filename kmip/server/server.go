@@ -132,6 +132,7 @@ func New(c Config) *Server {
 		instance:    rand.Text()[:16],
 	}
 	s.promises = newPromises(&s.Limits, c.Log)
+	c.Log.Info("requests of this process", "correlation", s.instance)
 	for i, op := range operations {
 		op.index = i
 		s.operations[slotOf(op.Operation)] = &op

@@ -182,6 +182,6 @@ func (r *Request) takeBack() {
 func (r *Request) recordUndone(k *call) {
 	r.audit.Write(&Event{
 		Time: r.now, Request: r.number, Identity: r.conn.identity, For: r.delegator(), Fingerprint: r.fingerprint,
-		Operation: k.operation, UniqueIdentifier: k.uid, Result: kmip.ResultStatusOperationUndone,
+		Operation: k.operation, UniqueIdentifier: k.uid, Correlation: r.header.ClientCorrelationValue, Result: kmip.ResultStatusOperationUndone,
 	})
 }
