@@ -61,8 +61,7 @@ func (c *chaining) advance(q any, final bool, compute any) (any, error) {
 	switch q := q.(type) {
 	case *kmip.EncryptRequest:
 		f := compute.(func(*kmip.EncryptRequest) (*kmip.EncryptResponse, error))
-		r := new(kmip.EncryptResponse)
-		out, made, rest, err := c.next(q.CryptographicParameters, q.Data, q.IVCounterNonce, final, false, func(p *kmip.CryptographicParameters, data, iv []byte) ([]byte, []byte, error) {
+		one := func(p *kmip.CryptographicParameters, data, iv []byte) ([]byte, []byte, error) {
 			piece := *q
 			piece.CryptographicParameters, piece.Data, piece.IVCounterNonce = p, data, iv
 			e, err := f(&piece)
@@ -70,13 +69,13 @@ func (c *chaining) advance(q any, final bool, compute any) (any, error) {
 				return nil, nil, err
 			}
 			return e.Data, e.IVCounterNonce, nil
-		})
-		r.Data, r.IVCounterNonce, q.Data = out, made, rest
-		return r, err
+		}
+		out, made, rest, err := c.next(q.CryptographicParameters, q.Data, q.IVCounterNonce, final, false, one)
+		q.Data = rest
+		return &kmip.EncryptResponse{Data: out, IVCounterNonce: made}, err
 	case *kmip.DecryptRequest:
 		f := compute.(func(*kmip.DecryptRequest) (*kmip.DecryptResponse, error))
-		r := new(kmip.DecryptResponse)
-		out, _, rest, err := c.next(q.CryptographicParameters, q.Data, q.IVCounterNonce, final, true, func(p *kmip.CryptographicParameters, data, iv []byte) ([]byte, []byte, error) {
+		one := func(p *kmip.CryptographicParameters, data, iv []byte) ([]byte, []byte, error) {
 			piece := *q
 			piece.CryptographicParameters, piece.Data, piece.IVCounterNonce = p, data, iv
 			d, err := f(&piece)
@@ -84,11 +83,12 @@ func (c *chaining) advance(q any, final bool, compute any) (any, error) {
 				return nil, nil, err
 			}
 			return d.Data, nil, nil
-		})
-		r.Data, q.Data = out, rest
-		return r, err
+		}
+		out, _, rest, err := c.next(q.CryptographicParameters, q.Data, q.IVCounterNonce, final, true, one)
+		q.Data = rest
+		return &kmip.DecryptResponse{Data: out}, err
 	}
-	panic("a chain is of Encrypt or Decrypt")
+	panic("a chaining is of Encrypt or Decrypt")
 }
 
 // next computes what can be computed of the data: all of it at the end; before that whole blocks, of which the last waits where
@@ -135,7 +135,10 @@ func (c *chaining) next(p *kmip.CryptographicParameters, data, iv []byte, final,
 // count refuses more blocks than a counter has values.
 func (c *chaining) count(p *kmip.CryptographicParameters, n int) error {
 	c.blocks += uint64(n+c.size-1) / uint64(c.size)
-	if p.BlockCipherMode == kmip.BlockCipherModeCTR && p.CounterLength != nil && *p.CounterLength >= 0 && *p.CounterLength < 64 && c.blocks > 1<<*p.CounterLength {
+	if p.BlockCipherMode != kmip.BlockCipherModeCTR || p.CounterLength == nil {
+		return nil
+	}
+	if n := *p.CounterLength; n >= 0 && n < 64 && c.blocks > 1<<n {
 		return kmip.Errorf(kmip.ResultReasonInvalidField, "the parts of the operation have more blocks than a counter of %d bits", *p.CounterLength)
 	}
 	return nil
