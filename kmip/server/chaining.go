@@ -71,8 +71,11 @@ func (c *chaining) advance(q any, final bool, compute any) (any, error) {
 			return e.Data, e.IVCounterNonce, nil
 		}
 		out, made, rest, err := c.next(q.CryptographicParameters, q.Data, q.IVCounterNonce, final, false, one)
+		if err != nil {
+			return nil, err
+		}
 		q.Data = rest
-		return &kmip.EncryptResponse{Data: out, IVCounterNonce: made}, err
+		return &kmip.EncryptResponse{Data: out, IVCounterNonce: made}, nil
 	case *kmip.DecryptRequest:
 		f := compute.(func(*kmip.DecryptRequest) (*kmip.DecryptResponse, error))
 		one := func(p *kmip.CryptographicParameters, data, iv []byte) ([]byte, []byte, error) {
@@ -85,8 +88,11 @@ func (c *chaining) advance(q any, final bool, compute any) (any, error) {
 			return d.Data, nil, nil
 		}
 		out, _, rest, err := c.next(q.CryptographicParameters, q.Data, q.IVCounterNonce, final, true, one)
+		if err != nil {
+			return nil, err
+		}
 		q.Data = rest
-		return &kmip.DecryptResponse{Data: out}, err
+		return &kmip.DecryptResponse{Data: out}, nil
 	}
 	panic("a chaining is of Encrypt or Decrypt")
 }
