@@ -297,6 +297,19 @@ func TestECDSA(t *testing.T) {
 	require.Equal(t, kmip.ResultReasonOperationNotSupported, kmip.ReasonOf(err))
 }
 
+// Tests 1 and 3 of RFC 8032 §7.1.
+func TestEd25519Answers(t *testing.T) {
+	for _, v := range []struct{ key, message, signature string }{
+		{"9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60", "", "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b"},
+		{"c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7", "af82", "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a"},
+	} {
+		k := asymmetricKey(t, kmip.CryptographicAlgorithmEd25519, kmip.ObjectTypePrivateKey, append(unhex(t, "302e020100300506032b657004220420"), unhex(t, v.key)...))
+		message := append([]byte{}, unhex(t, v.message)...)
+		require.Equal(t, unhex(t, v.signature), sign(t, k, nil, message, nil))
+		require.Equal(t, valid, verify(t, k, nil, message, nil, unhex(t, v.signature)))
+	}
+}
+
 // Test 2 of RFC 8032 §7.1.
 func TestEd25519(t *testing.T) {
 	der := append(unhex(t, "302e020100300506032b657004220420"), unhex(t, "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb")...)

@@ -20,7 +20,7 @@ type Base struct {
 //	PBKDF2                   RFC 8018; the base is the password; HMAC-SHA-1 unless another hash is named
 //	HASH                     of the base
 //	HMAC, NIST800-108-C/F/DPI   by an HMAC key, or any other with a Hashing Algorithm, or an AES key with the mode CMAC
-//	ENCRYPT                  of the derivation data, in one of the modes ECB, CBC, CTR
+//	ENCRYPT                  of the derivation data, in one of the modes ECB, CBC, CFB, OFB, CTR
 //	Asymmetric Key           ECDH: the x-coordinate of the point that both keys share
 //	AWS Signature Version 4  the derivation data are Date, Region and Service
 //	HKDF                     RFC 5869; the derivation data are the info; SHA-256 unless another hash is named

@@ -74,6 +74,14 @@ func TestDerive(t *testing.T) {
 			CryptographicParameters: &kmip.CryptographicParameters{BlockCipherMode: kmip.BlockCipherModeECB, PaddingMethod: kmip.PaddingMethodNone},
 			DerivationData:          one("6bc1bee22e409f96e93d7e117393172a")},
 			[]Base{keyBase(t, aes, aes128)}, "3ad77bb40d7a3660a89ecaf32466ef97"},
+		{"SP 800-38A F.3.13", kmip.DerivationMethodENCRYPT, kmip.DerivationParameters{
+			CryptographicParameters: &kmip.CryptographicParameters{BlockCipherMode: kmip.BlockCipherModeCFB},
+			InitializationVector:    unhex(t, "000102030405060708090a0b0c0d0e0f"), DerivationData: one("6bc1bee22e409f96e93d7e117393172a")},
+			[]Base{keyBase(t, aes, aes128)}, "3b3fd92eb72dad20333449f8e83cfb4a"},
+		{"SP 800-38A F.4.1", kmip.DerivationMethodENCRYPT, kmip.DerivationParameters{
+			CryptographicParameters: &kmip.CryptographicParameters{BlockCipherMode: kmip.BlockCipherModeOFB},
+			InitializationVector:    unhex(t, "000102030405060708090a0b0c0d0e0f"), DerivationData: one("6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e51")},
+			[]Base{keyBase(t, aes, aes128)}, "3b3fd92eb72dad20333449f8e83cfb4a7789508d16918f03f53c52dac54ed825"},
 		{"CAVP KDFCTR_gen, HMAC_SHA256, 32 bits, 0", kmip.DerivationMethodNIST800_108C, kmip.DerivationParameters{
 			DerivationData: one("01322b96b30acd197979444e468e1c5c6859bf1b1cf951b7e725303e237e46b864a145fab25e517b08f8683d0315bb2911d80a0e8aba17f3b413faac")},
 			[]Base{keyBase(t, hmac256, "dd1d91b7d90b2bd3138533ce92b272fbf8a369316aefe242e659cc0ae238afe0")}, "10621342bfb0fd40046c0e29f2cfdbf0"},

@@ -106,12 +106,12 @@ func deriveEncrypted(ctx context.Context, d *derivation) ([]byte, error) {
 	}
 	switch d.p.BlockCipherMode {
 	case kmip.BlockCipherModeECB:
-	case kmip.BlockCipherModeCBC, kmip.BlockCipherModeCTR:
+	case kmip.BlockCipherModeCBC, kmip.BlockCipherModeCTR, kmip.BlockCipherModeCFB, kmip.BlockCipherModeOFB:
 		if len(d.iv) == 0 {
 			return nil, errMissingIV
 		}
 	default:
-		return nil, badParameters("the Derivation Method ENCRYPT takes the Block Cipher Modes ECB, CBC and CTR, not %v", d.p.BlockCipherMode)
+		return nil, badParameters("the Derivation Method ENCRYPT takes the Block Cipher Modes ECB, CBC, CFB, OFB and CTR, not %v", d.p.BlockCipherMode)
 	}
 	e, err := d.base.Key.Encrypt(ctx, &kmip.EncryptRequest{CryptographicParameters: d.p, Data: d.first(), IVCounterNonce: d.iv})
 	if err != nil {
