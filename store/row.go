@@ -160,15 +160,20 @@ type word struct {
 const (
 	wordName int64 = 1
 	wordTag  int64 = 2
+
+	wordRotation int64 = 3 // not of Locate: when the key is to be rotated
 )
 
-// words lists the names and tags in attributes, each once.
+// words lists the names and tags in attributes, each once, and when the key is to be rotated.
 func words(a kmip.Attributes) []word {
 	var all []word
 	for _, x := range a {
 		if w, ok := wordOf(x); ok && !slices.Contains(all, w) {
 			all = append(all, w)
 		}
+	}
+	if w, ok := rotation(a); ok {
+		all = append(all, w)
 	}
 	return all
 }

@@ -61,7 +61,7 @@ type Store struct {
 
 // reads are the prepared statements of the readers.
 type reads struct {
-	object, grants, setting, record, owned, obtained, locateAll, locateWord *sql.Stmt
+	object, grants, setting, record, owned, obtained, locateAll, locateWord, due *sql.Stmt
 }
 
 // Open opens the database that url names, "sqlite:<path>", and makes it when it is not there. The Store is sealed until its
@@ -103,6 +103,7 @@ func (s *Store) prepare(ctx context.Context) error {
 		{&s.reads.obtained, selectObtained},
 		{&s.reads.locateAll, locateAll},
 		{&s.reads.locateWord, locateWord},
+		{&s.reads.due, selectDue},
 	} {
 		stmt, err := s.readers.PrepareContext(ctx, p.text)
 		if err != nil {

@@ -242,6 +242,9 @@ func (r *Request) update(o *kmip.Object, change func(*kmip.Object) error) error 
 		if err := change(o); err != nil {
 			return err
 		}
+		if err := rotatable(o); err != nil {
+			return err
+		}
 		return quantumSafe(o.Attributes)
 	}, kmip.Backend.Update)
 	return reword(r.current.operation, err)

@@ -165,6 +165,9 @@ func (r *Request) prepare(k *call, t kmip.ObjectType, given kmip.Attributes) (*k
 	}
 	o := &kmip.Object{UniqueIdentifier: uid, Owners: []string{r.identity}}
 	o.Attributes = r.initial(t, given.With(ttlv.TagUniqueIdentifier, uid), token)
+	if err := rotatable(o); err != nil {
+		return nil, nil, err
+	}
 	backend, err = r.constrain(r.undoable(backend))
 	return o, backend, err
 }

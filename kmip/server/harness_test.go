@@ -64,7 +64,7 @@ func newRig(t testing.TB, limits Limits) *rig {
 	authority := new(atomic.Pointer[authz.Table])
 	authority.Store(&authz.Table{HSMAdmin: []string{"admin"}, Govern: []string{"governor"}, Create: []string{"*"}})
 	g.server = New(Config{
-		Store: db, Access: db, Settings: db, Authority: authority, Audit: audit, Limits: limits, Version: "test",
+		Store: db, Access: db, Rotation: db, Settings: db, Authority: authority, Audit: audit, Limits: limits, Version: "test",
 		Gate: NewGate(Credentials{Certificate: g.issue("localhost"), ClientCA: g.pool, Identity: "cn"}),
 		Log:  slog.New(slog.DiscardHandler),
 	})

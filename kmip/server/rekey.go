@@ -189,7 +189,7 @@ func replaceable(old *kmip.Object, given kmip.Attributes) error {
 // succeeds makes o the replacement of old.
 func (r *Request) succeeds(o, old *kmip.Object) {
 	o.Owners = old.Owners
-	o.Attributes = linked(generated(o.Attributes, r.now), kmip.LinkTypeReplacedObjectLink, old.UniqueIdentifier)
+	o.Attributes = successor(linked(generated(o.Attributes, r.now), kmip.LinkTypeReplacedObjectLink, old.UniqueIdentifier), old.Attributes)
 }
 
 // retire takes the names of a key that has a replacement, and links it to that. Its state stays.
@@ -199,6 +199,10 @@ func (r *Request) retire(old *kmip.Object, replacement string) error {
 		if !slices.Equal(names, kmip.All[kmip.Name](o.Attributes, ttlv.TagName)) {
 			return kmip.Errorf(kmip.ResultReasonGeneralFailure, "the names of %q were changed meanwhile: ask again", o.UniqueIdentifier)
 		}
+		if o.Attributes.Replaced() && !old.Attributes.Replaced() {
+			return kmip.Errorf(kmip.ResultReasonGeneralFailure, "%q was replaced meanwhile: ask again", o.UniqueIdentifier)
+		}
+		o.Attributes = rotated(o.Attributes, r.now)
 		o.Attributes = linked(unlinked(o.Attributes.Without(ttlv.TagName), kmip.LinkTypeReplacementObjectLink), kmip.LinkTypeReplacementObjectLink, replacement)
 		return nil
 	})
@@ -214,7 +218,7 @@ func (r *Request) retirePair(private, public *kmip.Object, newPrivate, newPublic
 		return nil
 	}
 	back := r.reopened(private.UniqueIdentifier, func(o *kmip.Object) {
-		o.Attributes = unlinked(o.Attributes, kmip.LinkTypeReplacementObjectLink)
+		o.Attributes = unrotated(unlinked(o.Attributes, kmip.LinkTypeReplacementObjectLink), private.Attributes)
 		for _, a := range private.Attributes {
 			link, is := a.Value.(kmip.Link)
 			if a.Tag == ttlv.TagName || is && link.LinkType == kmip.LinkTypeReplacementObjectLink {

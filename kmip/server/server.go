@@ -41,6 +41,7 @@ type Limits struct {
 	AsynchronousBytesPerIdentity int           // default 8 MiB
 	AsynchronousKeep             time.Duration // for how long an answer waits for its client, default 10 min
 	AsynchronousAfter            time.Duration // how long a client that can poll waits for an answer that it may get at once, default 1 s
+	RotateEvery                  time.Duration // how often the server looks for keys to rotate, default 10 s
 }
 
 func (l Limits) withDefaults() Limits {
@@ -69,15 +70,17 @@ func (l Limits) withDefaults() Limits {
 	number(&l.AsynchronousBytesPerIdentity, 8<<20)
 	span(&l.AsynchronousKeep, 10*time.Minute)
 	span(&l.AsynchronousAfter, time.Second)
+	span(&l.RotateEvery, 10*time.Second)
 	return l
 }
 
-// Config is what a Server needs. All fields but HSM are required.
+// Config is what a Server needs. All fields but HSM and Rotation are required.
 type Config struct {
 	Store     kmip.Backend                 // every identifier that names no key in a token
 	HSM       kmip.Backend                 // those that do; nil without a token
 	Access    kmip.Access                  // lists of grants
 	Settings  kmip.Settings                // what holds for all objects
+	Rotation  kmip.Rotating                // keys that the server rotates by itself; nil: none
 	Authority *atomic.Pointer[authz.Table] // replaced when the configuration is read again
 	Gate      *Gate                        // TLS, identities and passwords
 	Audit     *Audit
@@ -94,6 +97,7 @@ type Server struct {
 	requests   atomic.Uint64
 	tickets    tickets
 	promises   *promises
+	rotator    *rotator // nil without Rotation
 	instance   string // begins the Server Correlation Values of this process
 	throttle   *throttle
 	rates      rates
@@ -138,6 +142,9 @@ func New(c Config) *Server {
 		s.operations[slotOf(op.Operation)] = &op
 	}
 	s.web = s.newWeb()
+	if s.Rotation != nil {
+		s.rotator = s.startRotator()
+	}
 	return s
 }
 
@@ -267,6 +274,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		defer close(done)
 		var background sync.WaitGroup
 		background.Go(func() { s.promises.end(ctx) })
+		background.Go(s.rotator.end)
 		s.web.Shutdown(ctx)
 		s.wg.Wait()
 		background.Wait()
