@@ -36,7 +36,7 @@ run:
 	@exec bin/strongroomd serve --config $(SITE)/strongroom.toml
 
 test:
-	@tests/install.sh go gcc softhsm2 opensc openssl python3-pykmip
+	@tests/install.sh go gcc softhsm2 opensc openssl python3-pykmip libnss3-tools
 	CGO_ENABLED=1 tests/gotest.sh -race $(TESTFLAGS)
 
 demo:

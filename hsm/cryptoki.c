@@ -188,8 +188,8 @@ void *sr_open(const char *path, char *why, ck_ulong why_len, ck_ulong *rv) {
 	return *rv == CKR_OK ? f : NULL;
 }
 
-ck_ulong sr_initialize(void *m) {
-	ck_initialize_args args = {.flags = CKF_OS_LOCKING_OK};
+ck_ulong sr_initialize(void *m, char *parameters) {
+	ck_initialize_args args = {.flags = CKF_OS_LOCKING_OK, .reserved = parameters};
 	return F(m)->initialize(&args);
 }
 

@@ -35,7 +35,8 @@ enum { SR_ENCRYPT, SR_DECRYPT, SR_SIGN };
 /* sr_open loads a library and gives its function list, or writes why it could not. */
 void *sr_open(const char *path, char *why, ck_ulong why_len, ck_ulong *rv);
 
-ck_ulong sr_initialize(void *m);
+/* parameters, which may be NULL, goes into the reserved member: NSS reads it, and keeps it. */
+ck_ulong sr_initialize(void *m, char *parameters);
 ck_ulong sr_finalize(void *m);
 
 /* text receives 32 bytes of manufacturer and 32 of description; version the library's major and minor. */

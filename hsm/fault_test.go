@@ -207,7 +207,7 @@ func TestLanesSeeWhatWaits(t *testing.T) {
 	l := h.modules[0].lib.(*library).quick
 	require.True(t, l.local(), "SoftHSM computes here, and its self-test shows that")
 
-	waiting, err := newLibrary(h.modules[0].lib.(*library).functions) // with lanes that have seen nothing
+	waiting, err := newLibrary(h.modules[0].lib.(*library).functions, "") // with lanes that have seen nothing
 	require.NoError(t, err)
 	h.modules[0].lib = waiting
 	shim.Delay(20*time.Millisecond, "Encrypt")

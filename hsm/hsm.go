@@ -20,6 +20,9 @@ type Module struct {
 	Library string            // an absolute path
 	Env     map[string]string // environment variables, set before the library is loaded
 
+	// Parameters are given to C_Initialize in the reserved member of its arguments, which NSS softokn wants.
+	Parameters string
+
 	// Isolation says where the library runs: "none", in this process; "process", in a worker process; "auto" (or ""), which
 	// means "process" for any library but SoftHSM, where Worker is given.
 	Isolation string

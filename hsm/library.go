@@ -23,14 +23,16 @@ import (
 // A library is a module loaded into this process. It is never unloaded: threads that a vendor's library started would go on
 // without their code.
 type library struct {
-	functions unsafe.Pointer // C memory
+	functions  unsafe.Pointer // C memory
+	parameters *C.char        // for C_Initialize; nil, or C memory that is never freed, for the module may keep it
 
 	// Operations with symmetric keys, and those with private keys, which take a hundred times as long and would hold them up.
 	quick, slow *lanes
 }
 
 // openLibrary loads the module at an absolute path.
-func openLibrary(path string) (*library, error) {
+// parameters, if not "", are what it is initialized with.
+func openLibrary(path, parameters string) (*library, error) {
 	name := C.CString(path)
 	defer C.free(unsafe.Pointer(name))
 	var why [512]C.char
@@ -38,7 +40,7 @@ func openLibrary(path string) (*library, error) {
 	f := C.sr_open(name, &why[0], C.ck_ulong(len(why)), &rv)
 	switch {
 	case f != nil:
-		return newLibrary(f)
+		return newLibrary(f, parameters)
 	case rv != 0:
 		return nil, fmt.Errorf("%s: C_GetFunctionList: %w", path, ckError{rv: uint(rv)})
 	}
@@ -48,14 +50,18 @@ func openLibrary(path string) (*library, error) {
 // mostLanes bounds the threads of lanes in which calls wait for a device.
 const mostLanes = 64
 
-func newLibrary(functions unsafe.Pointer) (*library, error) {
+func newLibrary(functions unsafe.Pointer, parameters string) (*library, error) {
 	cores := runtime.GOMAXPROCS(0)
 	quick, err := newLanes(max(1, cores/2), mostLanes)
 	if err != nil {
 		return nil, err
 	}
 	slow, err := newLanes(cores, mostLanes)
-	return &library{functions, quick, slow}, err
+	l := &library{functions: functions, quick: quick, slow: slow}
+	if parameters != "" {
+		l.parameters = C.CString(parameters)
+	}
+	return l, err
 }
 
 // check makes an error of a return value.
@@ -66,7 +72,7 @@ func check(rv C.ck_ulong) error {
 	return ckError{rv: uint(rv)}
 }
 
-func (l *library) initialize() error { return check(C.sr_initialize(l.functions)) }
+func (l *library) initialize() error { return check(C.sr_initialize(l.functions, l.parameters)) }
 
 func (l *library) finalize() error { return check(C.sr_finalize(l.functions)) }
 

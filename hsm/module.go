@@ -87,7 +87,7 @@ func loadModule(want *Module, log *slog.Logger) (*module, error) {
 // open gives the library at a path.
 func (m *Module) open(path string, log *slog.Logger) (cryptoki, error) {
 	if !m.isolated() {
-		return openLibrary(path)
+		return openLibrary(path, m.Parameters)
 	}
 	return &remote{command: m.Worker, limit: cmp.Or(m.CallLimit, 30*time.Second), log: log}, nil
 }

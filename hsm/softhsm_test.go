@@ -61,7 +61,7 @@ func workerOf(library string, slots ...Slot) func() *exec.Cmd {
 
 // work is the whole of a worker process. Its slots have one PIN.
 func work(library string) {
-	m := Module{Library: library, Isolation: "none"}
+	m := Module{Library: library, Isolation: "none", Parameters: os.Getenv(workerVariable + "_PARAMETERS")}
 	for _, text := range strings.Fields(os.Getenv(workerVariable + "_SLOTS")) {
 		var s Slot
 		if _, err := fmt.Sscan(text, &s.Number); err != nil {

@@ -27,7 +27,7 @@ func Work(m Module) error {
 		return err
 	}
 	w := &worker{module: m, answers: postbox{to: conn}}
-	if w.lib, err = openLibrary(m.Library); err != nil {
+	if w.lib, err = openLibrary(m.Library, m.Parameters); err != nil {
 		w.broken = err
 	}
 	return w.serve(conn)

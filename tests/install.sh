@@ -14,6 +14,7 @@ has() {
     softhsm2) command -v softhsm2-util && softhsm_library ;;
     opensc) command -v pkcs11-tool ;;
     openssl) command -v openssl ;;
+    libnss3-tools) command -v certutil && compgen -G '/usr/lib*/*/libsoftokn3.so' ;;
     python3-pykmip) /usr/bin/python3 -c 'import kmip' ;;
     *) dpkg -s "$1" ;;
   esac >/dev/null 2>&1

@@ -30,6 +30,9 @@ type Options struct {
 	// sensitive nor unextractable.
 	TakesMaterial bool
 
+	// HidesMaterial says that Value gives none all the same: NSS does not show what lies in its database.
+	HidesMaterial bool
+
 	// KeepsDestroyed says that a destroyed object keeps its attributes, and that its identifier is never used again.
 	KeepsDestroyed bool
 
@@ -170,6 +173,11 @@ func testRegister(t *testing.T, s *suite) {
 	require.ErrorIs(t, s.Register(t.Context(), o, symmetric(material)), kmip.ErrExists)
 	got := s.object(t, o.UniqueIdentifier)
 	requireEncrypts(t, got.Key)
+	if s.HidesMaterial {
+		_, err := s.Value(t.Context(), got)
+		require.ErrorContains(t, err, "does not give the value")
+		return
+	}
 	for range 2 { // the caller clears what it got, and that is its own copy
 		v, err := s.Value(t.Context(), got)
 		require.NoError(t, err)
