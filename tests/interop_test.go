@@ -79,6 +79,9 @@ func TestQueryForSmallClients(t *testing.T) {
 		require.Less(t, len(q.all(ttlv.TagObjectType)), 32)
 		require.NotEmpty(t, q.all(ttlv.TagOperation))
 		require.NotEmpty(t, q.all(ttlv.TagObjectType))
+		for _, op := range q.all(ttlv.TagOperation) {
+			require.Less(t, op.node.Value.(uint32), uint32(0x80000000), "strict clients know no extensions")
+		}
 		var tags []ttlv.Tag
 		for _, c := range q.node.Children {
 			tags = append(tags, c.Tag)

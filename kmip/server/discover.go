@@ -40,7 +40,8 @@ func (r *Request) query(_ *call, q *kmip.QueryRequest) (*kmip.QueryResponse, err
 		switch f {
 		case kmip.QueryFunctionQueryOperations:
 			response.Operation = slices.DeleteFunc(r.server.supported(r.version), func(op kmip.Operation) bool {
-				return !ttlv.Defined(ttlv.TagOperation, uint32(op), r.version) // Discover Versions is answered under 1.0, too
+				// Discover Versions is answered under 1.0, too, and clients in the field fail on operations that they do not know.
+				return op&0x80000000 != 0 || !ttlv.Defined(ttlv.TagOperation, uint32(op), r.version)
 			})
 		case kmip.QueryFunctionQueryObjects:
 			response.ObjectType = objectTypesOf(r.version)
