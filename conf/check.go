@@ -74,6 +74,7 @@ func (c *Config) check() []fault {
 	k.modules(c)
 	k.seal(&c.Seal)
 	k.limits(&c.Limits)
+	k.certify(&c.Certify)
 	return k.faults
 }
 
@@ -271,6 +272,38 @@ func (k *checking) seal(s *Seal) {
 	} {
 		if key.set {
 			k.fault("seal."+key.name, "it is for the strategy \"hsm\", which %s", notYet)
+		}
+	}
+}
+
+// extendedKeyUsages are the names of RFC 5280 §4.2.1.12.
+var extendedKeyUsages = []string{"serverAuth", "clientAuth", "codeSigning", "emailProtection", "timeStamping", "OCSPSigning"}
+
+func (k *checking) certify(c *Certify) {
+	if c.IssuerKey != "" && c.Issuer == "" {
+		k.fault("certify.issuer_key", "it is the key of certify.issuer, which is empty")
+	}
+	if _, token, ok := hsmSlot(c.IssuerKey); token && !ok {
+		k.fault("certify.issuer_key", "%q: a key in a token is named by its slot's number and its label, as the example shows", c.IssuerKey)
+	}
+	if _, token, _ := hsmSlot(c.Issuer); token {
+		k.fault("certify.issuer", "%q: a certificate is in the database; it is its key that can be in a token", c.Issuer)
+	}
+	if c.Validity < time.Second {
+		k.fault("certify.validity", "%v: a duration of a second and more, such as \"8760h\"", c.Validity)
+	}
+	if c.MaxValidity < 0 {
+		k.fault("certify.max_validity", "%v: a duration, or \"0s\" for as long as the issuer is valid", c.MaxValidity)
+	}
+	if c.MaxValidity > 0 && c.Validity > c.MaxValidity {
+		k.fault("certify.validity", "%v is longer than certify.max_validity, %v", c.Validity, c.MaxValidity)
+	}
+	if len(c.Usages) == 0 {
+		k.fault("certify.usages", "what certificates may be for is needed: %s", strings.Join(extendedKeyUsages, ", "))
+	}
+	for i, usage := range c.Usages {
+		if !slices.Contains(extendedKeyUsages, usage) {
+			k.fault(fmt.Sprintf("certify.usages[%d]", i), "%q: a certificate may be for %s", usage, strings.Join(extendedKeyUsages, ", "))
 		}
 	}
 }

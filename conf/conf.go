@@ -40,6 +40,7 @@ type Config struct {
 	Entropy Entropy `toml:"entropy"`
 	Limits  Limits  `toml:"limits"`
 	Audit   Audit   `toml:"audit"`
+	Certify Certify `toml:"certify"`
 
 	file   string
 	places map[string]string // where each key was set: "line 7", or a variable of the environment
@@ -88,6 +89,8 @@ type HSM struct {
 	Library string `toml:"library"`
 	// Env is set before the library is loaded.
 	Env map[string]string `toml:"env"`
+	// Parameters go to C_Initialize, in the reserved member of its arguments: NSS wants them.
+	Parameters string `toml:"parameters"`
 	// Isolation is where the module runs: none, in this process; process, in a worker process; auto, process for all but SoftHSM.
 	Isolation string `toml:"isolation"`
 	// CallLimit is how long a call may take in a worker process; 0 is the default.
@@ -173,6 +176,22 @@ type Limits struct {
 	AsynchronousKeep             time.Duration `toml:"asynchronous_keep"`
 }
 
+// Certify is how certificates are issued. Who may issue with an authority holds the right to Certify with its private key.
+type Certify struct {
+	// Issuer is the identifier of the certificate that signs where a request names none; "" is none.
+	Issuer string `toml:"issuer"`
+	// IssuerKey is that of its private key; "" is the one that the certificate's Private Key Link names.
+	IssuerKey string `toml:"issuer_key"`
+	// Validity is of a certificate whose request has no Deactivation Date; text such as "8760h".
+	Validity time.Duration `toml:"validity"`
+	// MaxValidity is the longest that a request may ask for; 0 is as long as the issuer is valid.
+	MaxValidity time.Duration `toml:"max_validity"`
+	// Authorities lets certificates be issued for authorities, which sign others.
+	Authorities bool `toml:"authorities"`
+	// Usages are what a certificate may be for; one whose request does not say is for all of them. Names of RFC 5280 §4.2.1.12.
+	Usages []string `toml:"usages"`
+}
+
 // Audit is the audit log.
 type Audit struct {
 	// File is a path; a relative one begins at DataDir.
@@ -195,7 +214,8 @@ func Default() *Config {
 			AsynchronousOperations: 8192, AsynchronousPerIdentity: 1024,
 			AsynchronousBytes: 64 << 20, AsynchronousBytesPerIdentity: 8 << 20, AsynchronousKeep: 10 * time.Minute,
 		},
-		Audit: Audit{File: "audit.jsonl"},
+		Audit:   Audit{File: "audit.jsonl"},
+		Certify: Certify{Validity: 365 * 24 * time.Hour, Usages: []string{"serverAuth", "clientAuth"}},
 	}
 }
 

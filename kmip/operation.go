@@ -21,6 +21,8 @@ var Payloads = []Payload{
 	payload[CreateKeyPairRequest, CreateKeyPairResponse](OperationCreateKeyPair, ttlv.V1_0),
 	payload[ReKeyRequest, ReKeyResponse](OperationReKey, ttlv.V1_0),
 	payload[ReKeyKeyPairRequest, ReKeyKeyPairResponse](OperationReKeyKeyPair, ttlv.V1_1),
+	payload[CertifyRequest, CertifyResponse](OperationCertify, ttlv.V1_0),
+	payload[ReCertifyRequest, ReCertifyResponse](OperationReCertify, ttlv.V1_0),
 	payload[DeriveKeyRequest, DeriveKeyResponse](OperationDeriveKey, ttlv.V1_0),
 	payload[CreateSplitKeyRequest, CreateSplitKeyResponse](OperationCreateSplitKey, ttlv.V1_2),
 	payload[JoinSplitKeyRequest, JoinSplitKeyResponse](OperationJoinSplitKey, ttlv.V1_2),

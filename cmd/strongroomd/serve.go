@@ -125,6 +125,7 @@ func serve(ctx context.Context, load func() (*conf.Config, error), log *slog.Log
 	s := server.New(server.Config{
 		Store: backends.store, HSM: backends.tokens(), Access: backends.store, Settings: backends.store, Rotation: backends.store, Authority: authority, Gate: gate,
 		Audit: audit, Limits: limitsOf(c), Seed: c.Entropy.Seed, Log: log, Version: version(),
+		Certification: certificationOf(c),
 	})
 	listening, err := listen(c, s, log)
 	if err != nil {

@@ -34,6 +34,8 @@ var operations = []operation{
 	long(making(free(kmip.OperationCreateKeyPair, (*Request).createKeyPair))),
 	long(making(free(kmip.OperationRegister, (*Request).register))),
 	long(making(free(kmip.OperationImport, (*Request).importObject))),
+	long(making(free(kmip.OperationCertify, (*Request).certify))),
+	long(object(kmip.OperationReCertify, need{states: existing}, (*Request).reCertify)),
 	long(making(free(kmip.OperationDeriveKey, (*Request).deriveKey))),
 	long(making(free(kmip.OperationCreateSplitKey, (*Request).createSplitKey))),
 	long(making(free(kmip.OperationJoinSplitKey, (*Request).joinSplitKey))),

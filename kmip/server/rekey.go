@@ -217,19 +217,24 @@ func (r *Request) retirePair(private, public *kmip.Object, newPrivate, newPublic
 	if err == nil {
 		return nil
 	}
-	back := r.reopened(private.UniqueIdentifier, func(o *kmip.Object) {
-		o.Attributes = unrotated(unlinked(o.Attributes, kmip.LinkTypeReplacementObjectLink), private.Attributes)
-		for _, a := range private.Attributes {
+	back := r.unretire(private)
+	if back != nil {
+		r.server.Log.Error("half a pair was retired", "request", r.number, "uid", private.UniqueIdentifier, "err", back)
+	}
+	return err
+}
+
+// unretire takes back what retire did, of the object as it was before.
+func (r *Request) unretire(before *kmip.Object) error {
+	return r.reopened(before.UniqueIdentifier, func(o *kmip.Object) {
+		o.Attributes = unlinked(o.Attributes, kmip.LinkTypeReplacementObjectLink)
+		for _, a := range before.Attributes {
 			link, is := a.Value.(kmip.Link)
 			if a.Tag == ttlv.TagName || is && link.LinkType == kmip.LinkTypeReplacementObjectLink {
 				o.Attributes = append(o.Attributes, a)
 			}
 		}
 	})
-	if back != nil {
-		r.server.Log.Error("half a pair was retired", "request", r.number, "uid", private.UniqueIdentifier, "err", back)
-	}
-	return err
 }
 
 // reopened opens an object that the request changed before, and changes it again.

@@ -88,6 +88,8 @@ type Config struct {
 	Seed      int // bytes of an RNG Seed that the operating system's generator gets; -1 refuses the operation
 	Log       *slog.Logger
 	Version   string // of the program, for Query
+
+	Certification Certification // how Certify and Re-certify issue
 }
 
 // A Server answers KMIP.
@@ -122,6 +124,7 @@ type Server struct {
 // New makes a server of c.
 func New(c Config) *Server {
 	c.Limits = c.Limits.withDefaults()
+	c.Certification = c.Certification.withDefaults()
 	s := &Server{
 		constraints: setting[kmip.Constraints]{name: constraintsSetting, tag: ttlv.TagConstraints},
 		defaults:    setting[kmip.DefaultsInformation]{name: defaultsSetting, tag: ttlv.TagDefaultsInformation},
