@@ -17,11 +17,12 @@ const workerCommand = "hsm-worker"
 func hsmWorkerCommand() *cobra.Command {
 	var configuration, library string
 	c := &cobra.Command{
-		Use:    workerCommand,
-		Short:  "Run a PKCS#11 module for a server",
-		Long:   "Run a PKCS#11 module for a server, which starts this process by itself (isolation in the configuration).",
-		Hidden: true,
-		Args:   cobra.NoArgs,
+		Use:     workerCommand,
+		Short:   "Run a PKCS#11 module for a server",
+		Long:    "Run a PKCS#11 module for a server, which starts this process by itself (isolation in the configuration).",
+		Example: "  strongroomd hsm-worker --config /etc/strongroom/strongroom.toml --library /usr/lib/vendor/libpkcs11.so",
+		Hidden:  true,
+		Args:    arguments(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
 			loaded, err := conf.Load(configuration, os.Environ())
 			if err != nil {
