@@ -1,8 +1,6 @@
 package server
 
 import (
-	"errors"
-
 	"strongroom/kmip"
 	"strongroom/kmip/ttlv"
 )
@@ -95,8 +93,10 @@ func (r *Request) turn(i int) bool {
 		}
 	}
 	err := r.attempt(i)
-	if s := (*several)(nil); err != nil && errors.As(err, &s) {
-		return r.repeat(i, s.names)
+	if err != nil {
+		if names := severalIn(err); names != nil {
+			return r.repeat(i, names)
+		}
 	}
 	return r.settle(i, err)
 }
@@ -171,7 +171,7 @@ func (r *Request) operate(i int) error {
 	if err != nil {
 		r.charge.refund()
 	}
-	if s := (*several)(nil); err != nil && errors.As(err, &s) {
+	if err != nil && severalIn(err) != nil {
 		return err // nothing was decided yet
 	}
 	r.began = r.record(k, r.began, err)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"reflect"
 	"slices"
 
@@ -14,6 +15,15 @@ import (
 type several struct{ names []string }
 
 func (*several) Error() string { return "an identifier stands for several objects" }
+
+// severalIn are the names in an error that is a several, else none.
+func severalIn(err error) []string {
+	var s *several
+	if errors.As(err, &s) {
+		return s.names
+	}
+	return nil
+}
 
 // target is the identifier of the object that an operation is about.
 func (r *Request) target(uid kmip.UniqueIdentifier) (string, error) {
