@@ -290,7 +290,7 @@ func (r *Request) issueCertificate(k *call, c *issuing, attributes kmip.Attribut
 	}
 	if old != nil {
 		o.Owners = old.Owners
-		o.Attributes = linked(o.Attributes, kmip.LinkTypeReplacedObjectLink, old.UniqueIdentifier)
+		o.Attributes = successor(linked(o.Attributes, kmip.LinkTypeReplacedObjectLink, old.UniqueIdentifier), old.Attributes)
 	}
 	o.Attributes = o.Attributes.With(ttlv.TagOriginalCreationDate, r.now)
 	if c.issuer != nil {

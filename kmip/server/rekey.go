@@ -227,7 +227,7 @@ func (r *Request) retirePair(private, public *kmip.Object, newPrivate, newPublic
 // unretire takes back what retire did, of the object as it was before.
 func (r *Request) unretire(before *kmip.Object) error {
 	return r.reopened(before.UniqueIdentifier, func(o *kmip.Object) {
-		o.Attributes = unlinked(o.Attributes, kmip.LinkTypeReplacementObjectLink)
+		o.Attributes = unrotated(unlinked(o.Attributes, kmip.LinkTypeReplacementObjectLink), before.Attributes)
 		for _, a := range before.Attributes {
 			link, is := a.Value.(kmip.Link)
 			if a.Tag == ttlv.TagName || is && link.LinkType == kmip.LinkTypeReplacementObjectLink {

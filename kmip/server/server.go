@@ -100,7 +100,7 @@ type Server struct {
 	tickets    tickets
 	promises   *promises
 	rotator    *rotator // nil without Rotation
-	instance   string // begins the Server Correlation Values of this process
+	instance   string   // begins the Server Correlation Values of this process
 	throttle   *throttle
 	rates      rates
 	counters   counters
