@@ -3,7 +3,6 @@ package hsm
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"time"
 	"unsafe"
@@ -18,12 +17,6 @@ const (
 	tagLength    = ttlv.TagCryptographicLength
 	tagAlgorithm = ttlv.TagCryptographicAlgorithm
 )
-
-// tokenOwned are the attributes that come from the token, whatever a record says.
-var tokenOwned = []ttlv.Tag{
-	ttlv.TagUniqueIdentifier, ttlv.TagObjectType, ttlv.TagCryptographicAlgorithm, ttlv.TagCryptographicLength,
-	ttlv.TagSensitive, ttlv.TagAlwaysSensitive, ttlv.TagExtractable, ttlv.TagNeverExtractable,
-}
 
 // shown is the last kmip.Object made of a token object, and of what.
 type shown struct {
@@ -89,10 +82,11 @@ func (o *object) attributes(uid string, r *kmip.Record) kmip.Attributes {
 		add(ttlv.TagNeverExtractable, o.is(pkcs11.CKA_NEVER_EXTRACTABLE, false))
 	}
 	for _, x := range r.Attributes {
-		if !slices.Contains(tokenOwned, x.Tag) && !protected(x) {
+		if !o.owns(x.Tag) && !protected(x) {
 			a = append(a, x)
 		}
 	}
+	a = o.derived(a)
 	if !a.Contains(ttlv.TagState) {
 		add(ttlv.TagState, kmip.StateActive)
 	}
@@ -181,18 +175,6 @@ func (o *object) usageMask() (mask kmip.CryptographicUsageMask) {
 		mask |= verifies
 	}
 	return mask
-}
-
-// recorded are the attributes that go into the record: all but the token's own.
-func recorded(a kmip.Attributes) kmip.Attributes {
-	kept := make(kmip.Attributes, 0, len(a))
-	for _, x := range a {
-		algorithm := x.Tag == ttlv.TagCryptographicAlgorithm // the token may know less of it
-		if (algorithm || !slices.Contains(tokenOwned, x.Tag)) && !protected(x) {
-			kept = append(kept, x)
-		}
-	}
-	return kept
 }
 
 // Generate makes a symmetric key in the token: sensitive and not extractable, unless o says otherwise.
@@ -400,6 +382,9 @@ func (s *slot) destroy(ctx context.Context, name string, right func(*object) boo
 
 // Update writes the attributes that the token does not have.
 func (h *HSM) Update(ctx context.Context, o *kmip.Object) error {
+	if err := h.unflagged(ctx, o); err != nil {
+		return err
+	}
 	return h.put(ctx, o, func(r *kmip.Record) { r.Attributes = recorded(o.Attributes) })
 }
 
