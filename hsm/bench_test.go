@@ -4,13 +4,17 @@ import (
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
+	"fmt"
+	"log/slog"
 	"runtime"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/miekg/pkcs11"
 	"github.com/stretchr/testify/require"
 
+	"strongroom/hsm/hsmtest"
 	"strongroom/kmip"
 	"strongroom/kmip/ttlv"
 )
@@ -221,4 +225,48 @@ func makePair(t testing.TB, h *HSM, name string, a kmip.CryptographicAlgorithm, 
 		}}
 	}
 	require.NoError(t, h.GeneratePair(t.Context(), half(name, kmip.ObjectTypePrivateKey), half(name+publicSuffix, kmip.ObjectTypePublicKey)))
+}
+
+// BenchmarkNetworked is a module whose encryptions take a millisecond of waiting more, as a device in a network does: through
+// the slot, and the bare binding with as many sessions.
+func BenchmarkNetworked(b *testing.B) {
+	for _, at := range []int{1, 16, 64} {
+		for _, way := range []string{"slot", "direct"} {
+			b.Run(fmt.Sprintf("%s/%d", way, at), func(b *testing.B) {
+				newToken(b, label(b))
+				shim := hsmtest.New(b, softHSM.library)
+				h, err := Open(b.Context(), []Module{{Library: shim.Library, Env: shim.Env, Isolation: "none",
+					Slots: []Slot{{Number: 4, TokenLabel: label(b), PIN: pin(testPIN)}}}}, &memory{}, slog.New(slog.DiscardHandler))
+				require.NoError(b, err)
+				defer h.Close()
+				benchKey(b, h, "k")
+				shim.Delay(time.Millisecond, "Encrypt")
+				lib := h.modules[0].lib.(*library)
+				for _, l := range []*lanes{lib.quick, lib.slow} {
+					l.forget() // that the self-test saw SoftHSM compute
+				}
+				b.SetParallelism(max(1, at/runtime.GOMAXPROCS(0)))
+				if at == 1 {
+					defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+				}
+				if way == "slot" {
+					r := &kmip.EncryptRequest{Data: make([]byte, 64)}
+					through(b, func() error {
+						o, err := h.Object(b.Context(), uid("k"))
+						if err == nil {
+							_, err = o.Key.Encrypt(b.Context(), r)
+						}
+						return err
+					})
+					return
+				}
+				data := make([]byte, 64)
+				direct(b, h, "k", func(lib cryptoki, s session, key handle) error {
+					m := mechanism{Type: pkcs11.CKM_AES_GCM, Parameter: parameterGCM, IV: make([]byte, 12)}
+					_, err := lib.encrypt(s, &m, key, data, 80)
+					return err
+				})
+			})
+		}
+	}
 }

@@ -133,3 +133,5 @@ int sr_lanes_put(sr_lanes *l, sr_job *job) {
 sr_job *sr_lanes_take(sr_lanes *l) { return atomic_exchange(&l->done, NULL); }
 
 int sr_lanes_local(sr_lanes *l) { return atomic_load(&l->local); }
+
+void sr_lanes_forget(sr_lanes *l) { atomic_store(&l->local, 0); }

@@ -47,4 +47,7 @@ sr_job *sr_lanes_take(sr_lanes *l);
 /* sr_lanes_local says whether an operation was seen that computed in its thread. */
 int sr_lanes_local(sr_lanes *l);
 
+/* sr_lanes_forget makes it be looked at anew. */
+void sr_lanes_forget(sr_lanes *l);
+
 #endif
