@@ -63,7 +63,7 @@ var Payloads = []Payload{
 	payload[ProcessRequest, ProcessResponse](OperationProcess, ttlv.V2_1),
 	payload[QueryAsynchronousRequestsRequest, QueryAsynchronousRequestsResponse](OperationQueryAsynchronousRequests, ttlv.V2_1),
 	payload[PingRequest, PingResponse](OperationPing, ttlv.V2_1),
-	payload[InteropRequest, InteropResponse](OperationInterop, ttlv.V2_1),
+	payload[InteropRequest, InteropResponse](OperationInterop, ttlv.V2_0),
 	payload[LogRequest, LogResponse](OperationLog, ttlv.V2_0),
 	payload[LoginRequest, LoginResponse](OperationLogin, ttlv.V2_0),
 	payload[DelegatedLoginRequest, DelegatedLoginResponse](OperationDelegatedLogin, ttlv.V2_0),

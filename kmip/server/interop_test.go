@@ -9,7 +9,7 @@ import (
 	"strongroom/kmip/ttlv"
 )
 
-// TestInterop shows that a test case may be announced, that nothing is reset, and that 2.0 does not know the operation.
+// TestInterop shows that a test case may be announced, that nothing is reset, and that 1.4 does not know the operation.
 func TestInterop(t *testing.T) {
 	g := newRig(t, Limits{})
 	c := g.client("alice", ttlv.V2_1)
@@ -20,5 +20,6 @@ func TestInterop(t *testing.T) {
 	require.Equal(t, kmip.ResultReasonOperationNotSupported, reason(t, c, kmip.OperationInterop, &kmip.InteropRequest{InteropFunction: kmip.InteropFunctionReset}))
 	require.Equal(t, kmip.ResultReasonInvalidField, reason(t, c, kmip.OperationInterop, &kmip.InteropRequest{InteropFunction: 9}))
 	must[kmip.GetResponse](t, c, kmip.OperationGet, &kmip.GetRequest{UniqueIdentifier: "k"})
-	require.Equal(t, kmip.ResultReasonOperationNotSupported, reason(t, g.client("alice", ttlv.V2_0), kmip.OperationInterop, &kmip.InteropRequest{InteropFunction: kmip.InteropFunctionBegin}))
+	must[kmip.InteropResponse](t, g.client("alice", ttlv.V2_0), kmip.OperationInterop, &kmip.InteropRequest{InteropFunction: kmip.InteropFunctionBegin})
+	require.Equal(t, kmip.ResultReasonOperationNotSupported, reason(t, g.client("alice", ttlv.V1_4), kmip.OperationInterop, &kmip.InteropRequest{InteropFunction: kmip.InteropFunctionBegin}))
 }

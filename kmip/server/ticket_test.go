@@ -334,3 +334,30 @@ func TestUndoOfTickets(t *testing.T) {
 	undone(kmip.OperationLogout, &kmip.LogoutRequest{Ticket: k})
 	require.NoError(t, query(t, g.clientWith("alice", ttlv.V2_1, withTicket(t, k))))
 }
+
+// TestTicketLater: an operation that is answered later has the rights of its ticket, and no more.
+func TestTicketLater(t *testing.T) {
+	g := newRig(t, Limits{})
+	alice := g.client("alice", ttlv.V2_1)
+	must[kmip.CreateResponse](t, alice, kmip.OperationCreate, aes("mine"))
+	must[kmip.CreateResponse](t, alice, kmip.OperationCreate, aes("other"))
+	k := g.delegate(alice, kmip.Right{Operations: operationsOf(kmip.OperationGetAttributes), Objects: objectsOf("mine")}, kmip.Right{Operations: operationsOf(kmip.OperationPoll)})
+	raw, err := ttlv.Append(nil, ttlv.V2_1, ttlv.TagCredential, withTicket(t, k))
+	require.NoError(t, err)
+	bob := g.dial("bob")
+	ask := func(indicator ttlv.Raw, op kmip.Operation, q any) kmip.ResponseBatchItem {
+		header := kmip.RequestHeader{AsynchronousIndicator: indicator, Authentication: &kmip.Authentication{Credential: []ttlv.Raw{raw}}}
+		m := exchange(t, bob, ttlv.V2_1, &kmip.RequestMessage{RequestHeader: header, BatchItem: []kmip.RequestBatchItem{item(t, ttlv.V2_1, op, "", q)}})
+		return m.BatchItem[0]
+	}
+	for uid, want := range map[kmip.UniqueIdentifier]kmip.ResultReason{"mine": 0, "other": kmip.ResultReasonObjectNotFound} {
+		pending := ask(indicator(t, ttlv.V2_1), kmip.OperationGetAttributes, &kmip.GetAttributesRequest{UniqueIdentifier: uid})
+		require.Equal(t, kmip.ResultStatusOperationPending, pending.ResultStatus, pending.ResultMessage)
+		var x kmip.ResponseBatchItem
+		require.Eventually(t, func() bool {
+			x = ask(nil, kmip.OperationPoll, &kmip.PollRequest{AsynchronousCorrelationValue: pending.AsynchronousCorrelationValue})
+			return x.ResultStatus != kmip.ResultStatusOperationPending
+		}, 10*time.Second, 5*time.Millisecond)
+		require.Equal(t, want, x.ResultReason, x.ResultMessage)
+	}
+}
