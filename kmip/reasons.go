@@ -79,8 +79,8 @@ var reasonsOf = map[Operation]map[ResultReason]ResultReason{
 	OperationReKeyKeyPair:   unable,
 	OperationCertify:        unable,
 	OperationReCertify:      unable,
-	OperationGet:            {ResultReasonInvalidObjectType: ResultReasonIllegalOperation},
-	OperationExport:         {ResultReasonInvalidObjectType: ResultReasonIllegalOperation},
+	OperationGet:            unwrappable,
+	OperationExport:         unwrappable,
 	OperationAddAttribute: {
 		ResultReasonAttributeSingleValued:  ResultReasonIllegalOperation,
 		ResultReasonUnsupportedAttribute:   ResultReasonPermissionDenied,
@@ -106,6 +106,12 @@ var reasonsOf = map[Operation]map[ResultReason]ResultReason{
 
 // tooMany are more instances of an attribute than the server takes.
 var tooMany = map[ResultReason]ResultReason{ResultReasonServerLimitExceeded: ResultReasonIndexOutOfBounds}
+
+// unwrappable is a wrapping key that is no key, or that has other Cryptographic Parameters: KMIP 1.4 §11.12.
+var unwrappable = map[ResultReason]ResultReason{
+	ResultReasonInvalidObjectType:          ResultReasonIllegalOperation,
+	ResultReasonBadCryptographicParameters: ResultReasonItemNotFound,
+}
 
 // unable is the object that is not able to be used for the operation.
 var unable = map[ResultReason]ResultReason{ResultReasonInvalidObjectType: ResultReasonPermissionDenied}

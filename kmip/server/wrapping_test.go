@@ -71,7 +71,7 @@ func TestGetWrappedKnownAnswer(t *testing.T) {
 			require.Nil(t, must[kmip.GetResponse](t, c, kmip.OperationGet, q).SymmetricKey.KeyBlock.KeyWrappingData.EncryptionKeyInformation.CryptographicParameters,
 				"the key says them")
 			s.EncryptionKeyInformation.CryptographicParameters = &kmip.CryptographicParameters{BlockCipherMode: kmip.BlockCipherModeGCM}
-			require.Equal(t, kmip.ResultReasonBadCryptographicParameters.At(v), reason(t, c, kmip.OperationGet, q))
+			require.Equal(t, kmip.ResultReasonBadCryptographicParameters.For(kmip.OperationGet, v), reason(t, c, kmip.OperationGet, q))
 		})
 	}
 }
