@@ -8,14 +8,17 @@ import (
 	"time"
 
 	"strongroom/kmip"
+	"strongroom/kmip/ttlv"
 )
 
 // longestChain is how many certificates one request may have validated.
 const longestChain = 16
 
 // validate answers Validate. KMIP 2.1 §6.1.57, RFC 5280 §6. A chain ends at an authority that the server trusts to sign its
-// clients, or at a self-signed certificate that is kept here and named in the request: what a request brings itself is
-// nothing to trust. Certificates on the revocation list of the server's clients do not hold.
+// clients, at the one that it certifies with, or at a self-signed certificate that is kept here and that the request names, or a
+// certificate that it names links to as its issuer: what a request brings itself is nothing to trust. What is missing between is
+// taken from where those links lead. Certificates on the revocation list of the server's clients do not hold, and no kept one that
+// was revoked.
 func (r *Request) validate(_ *call, q *kmip.ValidateRequest) (*kmip.ValidateResponse, error) {
 	uids, err := r.spread(q.UniqueIdentifiers)
 	if err != nil {
@@ -38,7 +41,7 @@ func (r *Request) validate(_ *call, q *kmip.ValidateRequest) (*kmip.ValidateResp
 		}
 	}
 	for _, uid := range uids {
-		kept, err := r.certificate(uid)
+		o, kept, err := r.certificate(uid)
 		if err != nil {
 			return nil, err
 		}
@@ -46,37 +49,81 @@ func (r *Request) validate(_ *call, q *kmip.ValidateRequest) (*kmip.ValidateResp
 		if err != nil {
 			return nil, err
 		}
-		if selfSigned(x) {
-			c.roots.AddCert(x)
-		}
+		c.keep(o, x)
+		r.follow(&c, o)
+	}
+	if err := r.ownAuthority(&c); err != nil {
+		return nil, err
 	}
 	return &kmip.ValidateResponse{ValidityIndicator: c.validity()}, nil
 }
 
+// follow adds the certificates that a kept one links to as its issuer's, and theirs, as far as the caller may validate them.
+func (r *Request) follow(c *chain, o *kmip.Object) {
+	for range longestChain {
+		uid, ok := linkOf(o, kmip.LinkTypeCertificateLink)
+		if !ok {
+			return
+		}
+		issuer, kept, err := r.certificate(uid)
+		if err != nil || kept == nil || kept.CertificateType != kmip.CertificateTypeX509 {
+			return
+		}
+		x, err := x509.ParseCertificate(kept.CertificateValue)
+		if err != nil || slices.ContainsFunc(c.linked, x.Equal) {
+			return
+		}
+		c.linked = append(c.linked, x)
+		c.keep(issuer, x)
+		o = issuer
+	}
+}
+
+// ownAuthority adds the certificate that the server certifies with. It is public, and read as the configuration names it.
+func (r *Request) ownAuthority(c *chain) error {
+	uid := r.server.Certification.Issuer
+	if uid == "" {
+		return nil
+	}
+	o, err := r.server.Store.Object(r.ctx, uid)
+	if err != nil || o.ObjectType() != kmip.ObjectTypeCertificate || !existing.has(o.State(r.now)) {
+		return nil // not made yet, or gone
+	}
+	v, err := r.material(o, false)
+	if err != nil {
+		return err
+	}
+	x, err := x509.ParseCertificate(v.Certificate.CertificateValue)
+	if err != nil {
+		return nil
+	}
+	c.linked = append(c.linked, x)
+	c.keep(o, x)
+	return nil
+}
+
 // certificate opens a certificate that is kept here.
-func (r *Request) certificate(uid kmip.UniqueIdentifier) (*kmip.Certificate, error) {
+func (r *Request) certificate(uid kmip.UniqueIdentifier) (*kmip.Object, *kmip.Certificate, error) {
 	o, err := r.openSecond(uid, need{states: existing, right: kmip.OperationValidate})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if o.ObjectType() != kmip.ObjectTypeCertificate {
-		return nil, kmip.Errorf(kmip.ResultReasonInvalidObjectType, "%q is a %v, no certificate", o.UniqueIdentifier, o.ObjectType())
+		return nil, nil, kmip.Errorf(kmip.ResultReasonInvalidObjectType, "%q is a %v, no certificate", o.UniqueIdentifier, o.ObjectType())
 	}
-	backend, err := r.backend(o.UniqueIdentifier)
+	v, err := r.material(o, false)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	v, err := backend.Value(r.ctx, o)
-	if err != nil {
-		return nil, err
-	}
-	return v.Certificate, nil
+	return o, v.Certificate, nil
 }
 
 // A chain is what a request has validated.
 type chain struct {
 	roots   *x509.CertPool
 	given   []*x509.Certificate // in any order
+	linked  []*x509.Certificate // kept here, that may stand between the given ones and a root
+	ended   []*x509.Certificate // kept here, and revoked
 	date    time.Time
 	revoked func(*x509.Certificate) bool // nil: no list
 }
@@ -94,6 +141,18 @@ func (c *chain) add(k *kmip.Certificate) (*x509.Certificate, error) {
 		c.given = append(c.given, x)
 	}
 	return x, nil
+}
+
+// keep notes of a certificate that is kept here whether it is an anchor, and whether it was revoked: a compromised one never held.
+func (c *chain) keep(o *kmip.Object, x *x509.Certificate) {
+	if selfSigned(x) {
+		c.roots.AddCert(x)
+	}
+	compromised := o.State(c.date) == kmip.StateCompromised
+	ended, has := kmip.Get[time.Time](o.Attributes, ttlv.TagDeactivationDate)
+	if compromised || o.Attributes.Contains(ttlv.TagRevocationReason) && (!has || !c.date.Before(ended)) {
+		c.ended = append(c.ended, x)
+	}
 }
 
 // validity is Invalid where something is wrong with a certificate, with a signature or with the chain, and Unknown where
@@ -117,6 +176,9 @@ func (c *chain) validity() kmip.ValidityIndicator {
 	if leaf == nil {
 		return kmip.ValidityIndicatorInvalid // a circle
 	}
+	for _, x := range c.linked {
+		others.AddCert(x)
+	}
 	paths, err := leaf.Verify(x509.VerifyOptions{
 		Roots: c.roots, Intermediates: others, CurrentTime: c.date, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
 	})
@@ -133,7 +195,7 @@ func (c *chain) validity() kmip.ValidityIndicator {
 // holds says whether a certificate is valid at the date, not revoked, and signed by one of those that bear its issuer's name,
 // if there is one.
 func (c *chain) holds(x *x509.Certificate) bool {
-	if c.date.Before(x.NotBefore) || c.date.After(x.NotAfter) || c.revoked != nil && c.revoked(x) {
+	if c.date.Before(x.NotBefore) || c.date.After(x.NotAfter) || c.isRevoked(x) {
 		return false
 	}
 	named := false
@@ -155,8 +217,16 @@ func (c *chain) issues(x *x509.Certificate) bool {
 	})
 }
 
-// isWhole says whether a path has every certificate that was given.
+// isRevoked says whether a certificate is on the revocation list, or was revoked here.
+func (c *chain) isRevoked(x *x509.Certificate) bool {
+	return c.revoked != nil && c.revoked(x) || slices.ContainsFunc(c.ended, x.Equal)
+}
+
+// isWhole says whether a path has every certificate that was given, and none that was revoked.
 func (c *chain) isWhole(path []*x509.Certificate) bool {
+	if slices.ContainsFunc(path, c.isRevoked) {
+		return false
+	}
 	for _, x := range c.given {
 		if !slices.ContainsFunc(path, x.Equal) {
 			return false
