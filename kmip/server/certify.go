@@ -259,7 +259,8 @@ func takeLink(a kmip.Attributes, t kmip.LinkType) (kmip.UniqueIdentifier, kmip.A
 // forCertificate says whether an attribute of a request is one that says what is in the certificate; those are derived from it again.
 func forCertificate(a kmip.Attribute) bool {
 	switch a.Tag {
-	case ttlv.TagX509CertificateSubject, ttlv.TagCertificateType, ttlv.TagDigitalSignatureAlgorithm, ttlv.TagCryptographicAlgorithm, ttlv.TagCryptographicLength:
+	case ttlv.TagX509CertificateSubject, ttlv.TagCertificateType, ttlv.TagDigitalSignatureAlgorithm, ttlv.TagCryptographicAlgorithm,
+		ttlv.TagCryptographicLength, ttlv.TagCryptographicDomainParameters:
 		return true
 	}
 	return a.Tag >= ttlv.TagCertificateSubjectCN && a.Tag <= ttlv.TagCertificateSubjectDNQualifier
