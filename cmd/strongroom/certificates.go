@@ -18,7 +18,7 @@ var certificateKind = kind{"certificates", "certificate", "a certificate", "my_c
 // certificatesCommand holds the commands about certificates.
 func (p *program) certificatesCommand() *cobra.Command {
 	g := group("certificates", "X.509 certificates",
-		p.certificateImportCommand(), p.certificateExportCommand(), p.certificateValidateCommand())
+		p.certificateImportCommand(), p.certificateExportCommand(), p.certificateValidateCommand(), p.certifyCommand(), p.reCertifyCommand())
 	g.AddCommand(p.lifecycle(&certificateKind)...)
 	return g
 }
@@ -31,7 +31,7 @@ type imported struct {
 
 func (p *program) certificateImportCommand() *cobra.Command {
 	var m making
-	var public, issuer string
+	var l links
 	cmd := &cobra.Command{
 		Use:   "import FILE [ID]",
 		Short: "Bring a certificate into the server, or a chain of them",
@@ -55,7 +55,7 @@ one that they issued: ID names the first, the server names the others, and each 
 			if err != nil {
 				return fmt.Errorf("importing %q: %w", args[0], err)
 			}
-			made, err := p.importChain(cmd.Context(), &m, chain, links{public, issuer})
+			made, err := p.importChain(cmd.Context(), &m, chain, l)
 			if err != nil {
 				return err
 			}
@@ -67,20 +67,21 @@ one that they issued: ID names the first, the server names the others, and each 
 		},
 	}
 	m.publicFlags(cmd)
-	cmd.Flags().StringVar(&public, "public-key-id", "", "`ID` of the public key in the server that it is of, to be linked to")
-	cmd.Flags().StringVarP(&issuer, "issuer-certificate-id", "i", "", "`ID` of its issuer's certificate in the server, to be linked to; of a chain, that of the last one's")
+	cmd.Flags().StringVar(&l.public, "public-key-id", "", "`ID` of the public key in the server that it is of, to be linked to")
+	cmd.Flags().StringVar(&l.private, "private-key-id", "", "`ID` of the private key in the server that goes with it, to be linked to: an authority's signs with it")
+	cmd.Flags().StringVarP(&l.issuer, issuerFlag, "i", "", "`ID` of its issuer's certificate in the server, to be linked to; of a chain, that of the last one's")
 	return cmd
 }
 
 // links are what a certificate is linked to; "" is nothing.
-type links struct{ public, issuer string }
+type links struct{ public, private, issuer string }
 
 // attributes are the links.
 func (l links) attributes() (a kmip.Attributes) {
 	for _, x := range []struct {
 		t   kmip.LinkType
 		uid string
-	}{{kmip.LinkTypePublicKeyLink, l.public}, {kmip.LinkTypeCertificateLink, l.issuer}} {
+	}{{kmip.LinkTypePublicKeyLink, l.public}, {kmip.LinkTypePrivateKeyLink, l.private}, {kmip.LinkTypeCertificateLink, l.issuer}} {
 		if x.uid != "" {
 			a = a.Plus(ttlv.TagLink, kmip.Link{LinkType: x.t, LinkedObjectIdentifier: kmip.UniqueIdentifier(x.uid)})
 		}
@@ -94,7 +95,7 @@ func (p *program) importChain(ctx context.Context, m *making, chain []*kmip.Cert
 	for i := len(chain) - 1; i >= 0; i-- {
 		uid, own := m.uid, l
 		if i > 0 {
-			uid, own.public = "", ""
+			uid, own.public, own.private = "", "", ""
 		}
 		if uid == "" {
 			uid = uuid.NewString()

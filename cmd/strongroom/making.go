@@ -44,12 +44,22 @@ func (m *making) flags(cmd *cobra.Command) {
 
 // publicFlags adds those that fit objects of which nothing is secret.
 func (m *making) publicFlags(cmd *cobra.Command) {
+	m.nameFlags(cmd)
+	m.usageFlag(cmd)
+	cmd.Flags().BoolVar(&m.preActive, preActiveFlag, false, "not to be used until it is activated")
+}
+
+// nameFlags adds those by which an object is found and kept.
+func (m *making) nameFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&m.wrapping, wrappingKeyID, "", "`ID` of the key that wraps it in the database")
 	f.StringArrayVarP(&m.tags, tagFlag, "t", nil, "`WORD` to find it by (may be repeated)")
 	f.StringArrayVar(&m.names, objectNameFlag, nil, "`NAME` attribute (may be repeated)")
-	f.BoolVar(&m.preActive, preActiveFlag, false, "not to be used until it is activated")
-	f.StringVar(&m.usage, keyUsageFlag, "", "what it is for, a `LIST` of KMIP's names: encrypt,decrypt; of a pair, what the private key is for (default the usual of its algorithm)")
+}
+
+// usageFlag adds the one that says what an object is for.
+func (m *making) usageFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&m.usage, keyUsageFlag, "", "what it is for, a `LIST` of KMIP's names: encrypt,decrypt; of a pair, what the private key is for (default the usual of its algorithm)")
 }
 
 // usageOr is what the flag says the key is for, or the usual.
@@ -76,12 +86,18 @@ func (m *making) read(cmd *cobra.Command, args []string, n int) error {
 
 // attributes are what all objects of the command get. Objects are usable at once unless --pre-active is given.
 func (m *making) attributes() kmip.Attributes {
+	a := m.named()
+	if !m.preActive {
+		a = a.Plus(ttlv.TagActivationDate, time.Now())
+	}
+	return a
+}
+
+// named are what an object is found by, and how it is kept.
+func (m *making) named() kmip.Attributes {
 	var a kmip.Attributes
 	for _, n := range m.names {
 		a = a.Plus(ttlv.TagName, kmip.Name{NameValue: n, NameType: kmip.NameTypeUninterpretedTextString})
-	}
-	if !m.preActive {
-		a = a.Plus(ttlv.TagActivationDate, time.Now())
 	}
 	if m.wrapping != "" {
 		a = a.PlusVendor(kmip.VendorClient, kmip.AttributeWrappingKeyID, m.wrapping)

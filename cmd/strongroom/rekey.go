@@ -33,24 +33,35 @@ needed for a key in an HSM, whose replacement is in an HSM too.`
 				return misuse{err}
 			}
 		}
-		if r.offset < 0 || r.offset > math.MaxUint32*time.Second {
-			return misused("--offset %v is no time from now", r.offset)
+		if _, err := offsetOf(r.offset); err != nil {
+			return err
 		}
 		return run(cmd)
 	}
 	k.needsID(cmd, &r.uid)
-	cmd.Flags().DurationVar(&r.offset, "offset", 0, "`TIME` from now until the replacement is active, 24h for one; the other dates move along (default: as they are)")
+	cmd.Flags().DurationVar(&r.offset, offsetFlag, 0, "`TIME` from now until the replacement is active, 24h for one; the other dates move along (default: as they are)")
 	return cmd
 }
 
-// interval is the Offset of the request.
+// interval is the Offset of the request: none where the flag gives none.
 func (r *rekeying) interval() *ttlv.Interval {
 	if r.offset == 0 {
 		return nil
 	}
-	n := ttlv.Interval(r.offset / time.Second)
-	return &n
+	n, _ := offsetOf(r.offset)
+	return n
 }
+
+// offsetOf is a time from now in seconds.
+func offsetOf(d time.Duration) (*ttlv.Interval, error) {
+	if d < 0 || d > math.MaxUint32*time.Second {
+		return nil, misused("--%s %v is no time from now", offsetFlag, d)
+	}
+	n := ttlv.Interval(d / time.Second)
+	return &n, nil
+}
+
+const offsetFlag = "offset"
 
 // attributes name the replacement.
 func (r *rekeying) attributes() kmip.Attributes {
