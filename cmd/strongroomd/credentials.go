@@ -13,7 +13,7 @@ import (
 
 	"strongroom/conf"
 	"strongroom/kmip/server"
-	"strongroom/password"
+	"strongroom/authz/password"
 )
 
 // credentialsOf reads the files of the TLS side, and the one of passwords.

@@ -19,7 +19,7 @@ import (
 	"golang.org/x/term"
 
 	"strongroom/authz"
-	"strongroom/password"
+	"strongroom/authz/password"
 )
 
 // A passwordChange is what `client password` does to the file.

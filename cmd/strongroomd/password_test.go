@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"strongroom/kmip"
-	"strongroom/password"
+	"strongroom/authz/password"
 )
 
 // withPasswords is an installation whose configuration names a file of passwords, and that file.

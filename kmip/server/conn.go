@@ -14,7 +14,7 @@ import (
 
 	"strongroom/kmip"
 	"strongroom/kmip/ttlv"
-	"strongroom/password"
+	"strongroom/authz/password"
 )
 
 // Sizes of a connection's buffers. They grow for a message that needs it, as its bytes arrive, and shrink again after.

@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 
 	"strongroom/authz"
-	"strongroom/password"
+	"strongroom/authz/password"
 )
 
 // A Gate is the TLS side of the server: its certificate, who signs its clients, whose certificates are revoked, which field of a

@@ -14,7 +14,7 @@ import (
 	"strongroom/kmip"
 	"strongroom/kmip/client"
 	"strongroom/kmip/ttlv"
-	"strongroom/password"
+	"strongroom/authz/password"
 )
 
 // credential is one as a client is configured with it.
