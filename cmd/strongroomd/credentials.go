@@ -11,9 +11,9 @@ import (
 	"os"
 	"strings"
 
+	"strongroom/authz/password"
 	"strongroom/conf"
 	"strongroom/kmip/server"
-	"strongroom/authz/password"
 )
 
 // credentialsOf reads the files of the TLS side, and the one of passwords.

@@ -8,8 +8,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"strongroom/kmip"
 	"strongroom/authz/password"
+	"strongroom/kmip"
 )
 
 // withPasswords is an installation whose configuration names a file of passwords, and that file.

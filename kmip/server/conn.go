@@ -12,9 +12,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"strongroom/authz/password"
 	"strongroom/kmip"
 	"strongroom/kmip/ttlv"
-	"strongroom/authz/password"
 )
 
 // Sizes of a connection's buffers. They grow for a message that needs it, as its bytes arrive, and shrink again after.

@@ -11,10 +11,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"strongroom/authz/password"
 	"strongroom/kmip"
 	"strongroom/kmip/client"
 	"strongroom/kmip/ttlv"
-	"strongroom/authz/password"
 )
 
 // credential is one as a client is configured with it.
