@@ -10,7 +10,6 @@ import (
 	"io"
 	"math/big"
 	"net"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -30,8 +29,8 @@ type responder struct {
 	client   tls.Certificate
 	answer   func(q *kmip.RequestMessage, raw []byte) []byte // nil closes the connection
 	accepted atomic.Int32
-	after    func() bool    // whether to close the connection after an answer
-	served   sync.WaitGroup // connections being served
+	after    func() bool  // whether to close the connection after an answer
+	serving  atomic.Int32 // connections
 }
 
 // respond starts a responder that trusts the client certificate it hands out, and none else.
@@ -58,7 +57,11 @@ func respond(t *testing.T, answer func(*kmip.RequestMessage, []byte) []byte) *re
 				return
 			}
 			r.accepted.Add(1)
-			r.served.Go(func() { r.serve(n) })
+			r.serving.Add(1)
+			go func() {
+				defer r.serving.Add(-1)
+				r.serve(n)
+			}()
 		}
 	}()
 	t.Cleanup(func() { l.Close(); <-done })
