@@ -49,6 +49,9 @@ type wish struct {
 
 // value gives the material as it is wished for. What is sensitive leaves only encrypted, what is not extractable not at all.
 func (r *Request) value(o *kmip.Object, w wish) (_ *kmip.Value, err error) {
+	if w.format == kmip.KeyFormatTypePKCS12 {
+		return r.container(o, w)
+	}
 	if !o.Attributes.Extractable() {
 		if o.Attributes.Sensitive() && w.wrapping == nil {
 			return nil, sensitive(o)
