@@ -133,8 +133,9 @@ func (r *recentCodecs) of(t reflect.Type) *codec {
 // nil), or it is a Marshaler or Unmarshaler, which decides itself.
 //
 // The ttlv tag of a field names the item's tag and, after commas, the versions that
-// have it ("1.4+", "1.0-1.4") and omitempty. Alternatives are separated by "|". A
-// field is encoded only at a version that has it; decoded it is at any version.
+// have it ("1.4+", "1.0-1.4"), omitempty, and partial: the structures in it may lack
+// what they require, being patterns and not values. Alternatives are separated by "|".
+// A field is encoded only at a version that has it; decoded it is at any version.
 func Compile(x any) error {
 	t := reflect.TypeOf(x)
 	if t != nil && t.Kind() == reflect.Pointer {

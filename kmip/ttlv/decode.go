@@ -204,9 +204,16 @@ func (d *Decoder) structure(p *plan, base unsafe.Pointer, rest []byte) error {
 			continue
 		}
 		it.set(data, header)
-		if err := d.decode(f.codec, f.at(base), &it, rest); err != nil {
+		outer := d.partial
+		d.partial = outer || f.partial
+		err := d.decode(f.codec, f.at(base), &it, rest)
+		d.partial = outer
+		if err != nil {
 			return err
 		}
+	}
+	if d.partial {
+		return nil
 	}
 	return p.missing(vp, d.version, &seen)
 }

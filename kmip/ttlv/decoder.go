@@ -19,6 +19,7 @@ type Decoder struct {
 	version Version
 	index   int // of version in versions
 	lenient bool
+	partial bool   // structures may lack what they require
 	limits  Limits // as given, with defaults
 	depth   int    // structures that may still be entered
 	items   int    // items that may still be read

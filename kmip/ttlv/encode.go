@@ -84,10 +84,14 @@ func (e *Encoder) structure(pl *plan, tag Tag, p unsafe.Pointer) error {
 	for i := range steps {
 		s := &steps[i]
 		at := s.field.at(p)
-		if s.field.omitEmpty && isZero(s.field.codec, at) {
+		if (s.field.omitEmpty || e.partial) && isZero(s.field.codec, at) {
 			continue
 		}
-		if err := e.encode(s.field.codec, s.tag, at); err != nil {
+		outer := e.partial
+		e.partial = outer || s.field.partial
+		err := e.encode(s.field.codec, s.tag, at)
+		e.partial = outer
+		if err != nil {
 			return fmt.Errorf("%v: %w", s.tag, err)
 		}
 	}

@@ -25,6 +25,7 @@ type Encoder struct {
 	index   int // of version in versions
 	recent  recentCodecs
 	strict  bool
+	partial bool // structures are written without what is zero
 }
 
 var encoders = sync.Pool{New: func() any { return new(Encoder) }}

@@ -19,6 +19,7 @@ type fieldTag struct {
 	skip      bool
 	inline    bool
 	omitEmpty bool
+	partial   bool
 }
 
 // versionedTag is a tag with the versions, first to last, that have it.
@@ -80,6 +81,8 @@ func (ft *fieldTag) options(n *versionedTag, text string) error {
 		switch option {
 		case "omitempty":
 			ft.omitEmpty = true
+		case "partial":
+			ft.partial = true
 		case "inline":
 			ft.inline = true
 		default:

@@ -208,5 +208,8 @@ func (c *Children) Next() (it Item, ok bool) {
 	return it, true
 }
 
+// Len returns how many items are left, up to the first that is malformed or over the limit.
+func (c *Children) Len() int { return c.d.number(c.rest) }
+
 // Err returns the fault that ended the items, or nil.
 func (c *Children) Err() error { return c.err }

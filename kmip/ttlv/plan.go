@@ -22,6 +22,7 @@ type field struct {
 	codec     *codec
 	offset    uintptr
 	omitEmpty bool
+	partial   bool
 	repeats   bool
 	name      string // of the Go field
 	tag       fieldTag
@@ -131,6 +132,7 @@ func (m codecMaker) addField(p *plan, f reflect.StructField, tag fieldTag, offse
 		codec:     c,
 		offset:    offset + f.Offset,
 		omitEmpty: tag.omitEmpty,
+		partial:   tag.partial,
 		repeats:   c.repeats(),
 		name:      f.Name,
 		tag:       tag,
