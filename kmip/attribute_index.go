@@ -54,25 +54,44 @@ func (a Attributes) Remove(i int) Attributes {
 // an instance whose index is not the number of those before it. An index never changes when other instances come and go (KMIP
 // 1.4 §2.1.1).
 func (a Attributes) Encode() ([]byte, error) {
-	k := kept(a)
-	return ttlv.Append(nil, ttlv.V2_1, ttlv.TagAttributes, &k)
+	return ttlv.Append(nil, ttlv.V2_1, ttlv.TagAttributes, &kept{Attributes: a})
 }
 
 // DecodeAttributes reads what Encode wrote. The list does not borrow data.
 func DecodeAttributes(data []byte) (Attributes, error) {
 	var k kept
 	err := ttlv.Unmarshal(bytes.Clone(data), ttlv.V2_1, ttlv.TagAttributes, &k, nil)
-	return Attributes(k), err
+	return k.Attributes, err
+}
+
+// DecodeCompared reads of what Encode wrote only the Object Type, and what Matches and InStorage compare with what is wanted. The
+// list borrows data.
+func DecodeCompared(data []byte, wanted Attributes) (Attributes, error) {
+	k := kept{wanted: wanted}
+	err := ttlv.Unmarshal(data, ttlv.V2_1, ttlv.TagAttributes, &k, nil)
+	return k.Attributes, err
 }
 
 // kept is a list in the form in which it is kept.
-type kept Attributes
+type kept struct {
+	Attributes
+	wanted Attributes // nil to decode all
+}
+
+// compares says whether an attribute is read: the wanted ones, and those that make type, state and storage.
+func (k *kept) compares(tag ttlv.Tag) bool {
+	switch tag {
+	case ttlv.TagObjectType, ttlv.TagState, ttlv.TagActivationDate, ttlv.TagDeactivationDate, ttlv.TagArchiveDate:
+		return true
+	}
+	return k.wanted.Contains(tag)
+}
 
 // MarshalTTLV writes the structure.
 func (k *kept) MarshalTTLV(e *ttlv.Encoder, tag ttlv.Tag) error {
 	mark := e.Begin(tag)
 	var next nextIndex
-	for _, x := range *k {
+	for _, x := range k.Attributes {
 		if r := RuleOf(x.Tag); r != nil && r.Multiple && next.take(x) {
 			e.Int(ttlv.TagAttributeIndex, x.place-1)
 		}
@@ -90,6 +109,9 @@ func (k *kept) UnmarshalTTLV(d *ttlv.Decoder, it ttlv.Item) error {
 	if err != nil {
 		return err
 	}
+	if k.wanted == nil {
+		k.Attributes = make(Attributes, 0, children.Len())
+	}
 	place := int32(0)
 	for {
 		c, ok := children.Next()
@@ -104,10 +126,14 @@ func (k *kept) UnmarshalTTLV(d *ttlv.Decoder, it ttlv.Item) error {
 			place = index + 1
 			continue
 		}
-		if err := (*Attributes)(k).unmarshalOne(d, c); err != nil {
+		if k.wanted != nil && !k.compares(c.Tag) {
+			place = 0
+			continue
+		}
+		if err := k.unmarshalOne(d, c); err != nil {
 			return err
 		}
-		(*k)[len(*k)-1].place, place = place, 0
+		k.Attributes[len(k.Attributes)-1].place, place = place, 0
 	}
 }
 

@@ -16,10 +16,10 @@ import (
 // An Attribute is one instance of an attribute. Its Value has the type that AttributeRules gives for the Tag.
 type Attribute struct {
 	Tag    ttlv.Tag // TagAttribute for a vendor attribute
+	place  int32    // its Attribute Index of KMIP 1.x plus one; 0 before it has one
 	Vendor string   // of a vendor attribute: Vendor Identification; "x" and "y" are the custom attributes of KMIP 1.x
 	Name   string   // of a vendor attribute: Attribute Name
 	Value  any
-	place  int32 // its Attribute Index of KMIP 1.x plus one; 0 before it has one
 }
 
 // Index is the Attribute Index of KMIP 1.x, and whether a request gave one or the attribute is kept under one.
@@ -189,17 +189,20 @@ func (a Attributes) State(now time.Time) State {
 	if !ok {
 		return 0
 	}
-	if s == StatePreActive {
-		if t, ok := Get[time.Time](a, ttlv.TagActivationDate); ok && !now.Before(t) {
-			s = StateActive
-		}
+	if s == StatePreActive && a.passed(ttlv.TagActivationDate, now) {
+		s = StateActive
 	}
-	if s == StateActive {
-		if t, ok := Get[time.Time](a, ttlv.TagDeactivationDate); ok && !now.Before(t) {
-			s = StateDeactivated
-		}
+	if s == StateActive && a.passed(ttlv.TagDeactivationDate, now) {
+		s = StateDeactivated
 	}
 	return s
+}
+
+// passed says whether there is a date, in whole seconds, that is not later than now. The largest date is beyond what a time.Time
+// compares.
+func (a Attributes) passed(date ttlv.Tag, now time.Time) bool {
+	t, ok := Get[time.Time](a, date)
+	return ok && t.Unix() <= now.Unix()
 }
 
 // MarshalTTLV writes the list in the shape that the version and the tag ask for: one structure of tagged values (2.x), one

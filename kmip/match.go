@@ -1,6 +1,7 @@
 package kmip
 
 import (
+	"math"
 	"reflect"
 	"time"
 
@@ -12,8 +13,8 @@ import (
 // given count; every other attribute has an instance that equals the one asked for.
 func (o *Object) Matches(wanted Attributes, now time.Time) bool {
 	for i, want := range wanted {
-		if t, ok := want.Value.(time.Time); ok {
-			if !inRange(o.Attributes, wanted, i, t) {
+		if _, ok := want.Value.(time.Time); ok {
+			if from, to := wanted.DateRange(i); !o.dated(want, from, to) {
 				return false
 			}
 			continue
@@ -38,8 +39,11 @@ func matchesOne(o *Object, want Attribute, now time.Time) bool {
 		have, _ := Get[ProtectionStorageMask](o.ComputedAttributes(now), want.Tag)
 		return have&v == v
 	case string:
-		if want.Tag == ttlv.TagUniqueIdentifier {
+		switch want.Tag {
+		case ttlv.TagUniqueIdentifier:
 			return o.UniqueIdentifier == v
+		case ttlv.TagOperationPolicyName:
+			return o.policy() == v
 		}
 	}
 	if want.Tag == ttlv.TagShortUniqueIdentifier || want.Tag == ttlv.TagLeaseTime {
@@ -53,21 +57,42 @@ func matchesOne(o *Object, want Attribute, now time.Time) bool {
 	return false
 }
 
-// inRange says whether an object's date is the one wanted, number i of the list, or between that and another one of the
-// same kind in the list.
-func inRange(have, wanted Attributes, i int, t time.Time) bool {
-	from, to := t.Unix(), t.Unix()
-	for j, other := range wanted {
-		if u, ok := other.Value.(time.Time); ok && j != i && other.Is(wanted[i]) {
-			from, to = min(from, u.Unix()), max(to, u.Unix())
+// policy is the Operation Policy Name: an object that was made without one is under the policy "default". KMIP 1.4 §3.18.
+func (o *Object) policy() string {
+	if name, ok := Get[string](o.Attributes, ttlv.TagOperationPolicyName); ok {
+		return name
+	}
+	return "default"
+}
+
+// LatestDate is the largest possible value of a date, in seconds since 1970. In a search it is equivalent to an attribute that
+// is not defined. KMIP 2.1 §6.1.28.
+const LatestDate = math.MaxInt64
+
+// DateRange is what a search asks of the date number i of the list, in seconds since 1970: that date, or all between it and
+// the other dates of its kind in the list, both ends included.
+func (a Attributes) DateRange(i int) (from, to int64) {
+	from, to = math.MaxInt64, math.MinInt64
+	for _, x := range a {
+		if t, ok := x.Value.(time.Time); ok && x.Is(a[i]) {
+			from, to = min(from, t.Unix()), max(to, t.Unix())
 		}
 	}
-	for _, x := range have {
-		if date, ok := x.Value.(time.Time); ok && x.Is(wanted[i]) && from <= date.Unix() && date.Unix() <= to {
-			return true
+	return from, to
+}
+
+// dated says whether an object has a date, the one that want names, in a range.
+func (o *Object) dated(want Attribute, from, to int64) bool {
+	defined := false
+	for _, x := range o.Attributes {
+		if t, ok := x.Value.(time.Time); ok && x.Is(want) {
+			defined = true
+			if u := t.Unix(); from <= u && u <= to {
+				return true
+			}
 		}
 	}
-	return false
+	return !defined && to == LatestDate
 }
 
 // atLeast compares usage limits.
