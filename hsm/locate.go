@@ -15,10 +15,10 @@ import (
 // Locate lists the keys that match, newest first; those without a date, which other tools made, come last. Who asks sees those
 // that he was granted something on, an administrator all. A token that is away hides its keys, and the
 // log says so.
-func (h *HSM) Locate(ctx context.Context, q *kmip.Search) ([]kmip.Located, error) {
+func (h *HSM) Locate(ctx context.Context, q *kmip.Search) (*kmip.Found, error) {
 	const kept = kmip.StorageStatusMaskOnLineStorage | kmip.StorageStatusMaskArchivalStorage // nothing stays of a destroyed key
-	if q.Storage != 0 && q.Storage&kept == 0 || q.Group == kmip.ObjectGroupMemberGroupMemberDefault {
-		return nil, nil
+	if q.Storage != 0 && q.Storage&kept == 0 {
+		return new(kmip.Found), nil
 	}
 	now := time.Now()
 	var found []kmip.Located
@@ -37,7 +37,7 @@ func (h *HSM) Locate(ctx context.Context, q *kmip.Search) ([]kmip.Located, error
 			if err != nil {
 				return nil, err
 			}
-			if sees(q, shown) && shown.Attributes.InStorage(q.Storage) && inGroup(shown, q.Group) && shown.Matches(q.Attributes, now) {
+			if sees(q, shown) && shown.Attributes.InStorage(q.Storage) && shown.Matches(q.Attributes, now) && q.Admits(shown) {
 				date, _ := kmip.Get[time.Time](shown.Attributes, ttlv.TagInitialDate)
 				found = append(found, kmip.Located{UniqueIdentifier: shown.UniqueIdentifier, InitialDate: date})
 			}
@@ -46,21 +46,17 @@ func (h *HSM) Locate(ctx context.Context, q *kmip.Search) ([]kmip.Located, error
 	slices.SortFunc(found, func(a, b kmip.Located) int {
 		return cmp.Or(b.InitialDate.Compare(a.InitialDate), cmp.Compare(a.UniqueIdentifier, b.UniqueIdentifier))
 	})
+	total := len(found)
+	found = found[min(q.Offset, total):]
 	if q.Most > 0 && len(found) > q.Most {
 		found = found[:q.Most]
 	}
-	return found, nil
+	return &kmip.Found{Objects: found, Total: total}, nil
 }
 
 // sees says whether who searches may use an object in some way: as an administrator, or by any grant.
 func sees(q *kmip.Search, o *kmip.Object) bool {
 	return q.Admin || slices.ContainsFunc(o.Grants, func(g kmip.Grant) bool { return g.Grantee == q.Identity || g.Grantee == "*" })
-}
-
-// inGroup says whether an object is the member of a group that is asked for. KMIP 2.1 §11.33.
-func inGroup(o *kmip.Object, g kmip.ObjectGroupMember) bool {
-	fresh, _ := kmip.Get[bool](o.Attributes, ttlv.TagFresh)
-	return g == 0 || fresh
 }
 
 // The most keys that are listed of one token, and how long a description is used again in a list.

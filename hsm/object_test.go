@@ -113,7 +113,7 @@ func TestKeysOfOthers(t *testing.T) {
 	found, err := h.Locate(t.Context(), &kmip.Search{Identity: "ops", Admin: true})
 	require.NoError(t, err)
 	var names []string
-	for _, l := range found {
+	for _, l := range found.Objects {
 		names = append(names, l.UniqueIdentifier)
 		require.True(t, l.InitialDate.IsZero())
 	}

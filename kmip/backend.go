@@ -76,13 +76,23 @@ type Search struct {
 	Identity   string
 	Admin      bool // Identity administers HSM keys: it sees every key in a token
 	Attributes Attributes
-	Hidden     []ObjectType      // types of objects that are not to be found
-	Storage    StorageStatusMask // 0: online objects that are not destroyed
-	Group      ObjectGroupMember // 0: any
-	Most       int               // answers wanted, 0 for all; a backend may give more
+	Condition  func(*Object) bool // what must hold beside; it is told the identifier and the stored attributes. nil: nothing
+	Hidden     []ObjectType       // types of objects that are not to be found
+	Storage    StorageStatusMask  // 0: on-line objects
+	Offset     int                // matches to leave out, the newest
+	Most       int                // answers wanted, 0 for as many as the backend gives
 }
 
-// A Located object is one answer to a Search.
+// Admits says whether the condition holds.
+func (s *Search) Admits(o *Object) bool { return s.Condition == nil || s.Condition(o) }
+
+// Found is what a Search found.
+type Found struct {
+	Objects []Located // newest first
+	Total   int       // how many match in all; -1 where nobody counted them
+}
+
+// A Located object is one that a Search found.
 type Located struct {
 	UniqueIdentifier string
 	InitialDate      time.Time
@@ -116,8 +126,8 @@ type Backend interface {
 	// Destroy removes the material, and the grants with it.
 	Destroy(ctx context.Context, o *Object) error
 
-	// Locate lists what matches, newest first.
-	Locate(ctx context.Context, s *Search) ([]Located, error)
+	// Locate finds what matches.
+	Locate(ctx context.Context, s *Search) (*Found, error)
 }
 
 // Settings keeps, by name, what administrators set for all objects.

@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	selectOwned    = `SELECT uid FROM objects WHERE owner = $1 AND destroyed = 0 ORDER BY initial_date DESC, uid DESC`
+	selectOwned    = `SELECT uid FROM objects WHERE owner = $1 AND destroyed = 0 ORDER BY id DESC`
 	selectObtained = `SELECT g.uid, g.operation FROM grants g LEFT JOIN objects o ON o.uid = g.uid
 		WHERE g.grantee IN ($1, '*') AND (o.owner IS NULL OR o.owner <> $1)
 		GROUP BY g.uid, g.operation ORDER BY g.uid, g.operation`

@@ -7,5 +7,5 @@
 // Extractable.
 //
 // To read it: store.go, schema.go, row.go (a row in memory), objects.go (the operations), write.go (group commit), key.go
-// (how a row computes).
+// (how a row computes), index.go (what objects are found by), plan.go and locate.go (how a search goes).
 package store

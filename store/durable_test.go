@@ -193,7 +193,7 @@ func TestWriteCanceled(t *testing.T) {
 // TestCoherent reads while others write, with a memory that is too small: what is read is never older than what was
 // answered.
 func TestCoherent(t *testing.T) {
-	s := openStore(t, Options{Objects: 1})
+	s := openStore(t, Options{Memory: 1})
 	var wg sync.WaitGroup
 	for i := range 4 {
 		uid := fmt.Sprintf("key-%d", i)

@@ -1,7 +1,7 @@
 package store
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -9,159 +9,182 @@ import (
 	"time"
 
 	"strongroom/kmip"
-	"strongroom/kmip/ttlv"
 )
 
-// mostLocated is how many answers one search has at most, to bound its memory.
-const mostLocated = 100_000
-
-// What a user may see is what it owns and what it, or everyone, was granted something on. The two parts are read in the
-// order of an index each and merged, so that a search that needs few answers reads few rows. A search for a word reads
-// the rows that have it.
 const (
-	locateColumns = `o.initial_date, o.uid, o.object_type, o.attributes`
+	// mostLocated is how many answers a search has that does not say how many it wants.
+	mostLocated = 100_000
 
-	locateAll = `SELECT ` + locateColumns + ` FROM objects o
-			WHERE o.owner = $1 AND o.destroyed >= $2 AND o.destroyed <= $3
-		UNION ALL
-		SELECT ` + locateColumns + ` FROM objects o
-			WHERE o.uid IN (SELECT g.uid FROM grants g WHERE g.grantee IN ($1, '*'))
-			AND o.owner <> $1 AND o.destroyed >= $2 AND o.destroyed <= $3
-		ORDER BY 1 DESC, 2 DESC`
+	// countedOn is how many entries of lists a search goes on for, once it has its answers, to count what else matches. An
+	// object that is read costs as much as readCost entries.
+	countedOn = 10_000
+	readCost  = 8
 
-	locateWord = `SELECT ` + locateColumns + ` FROM objects o
-			WHERE o.uid IN (SELECT w.uid FROM words w WHERE w.value = $1 AND w.kind = $2)
-			AND o.destroyed = 0 AND (o.owner = $3 OR EXISTS
-				(SELECT 1 FROM grants g WHERE g.uid = o.uid AND g.grantee IN ($3, '*')))
-		ORDER BY 1 DESC, 2 DESC`
+	// easy is how much a search may read before it waits for its turn among the long ones.
+	easy = 20_000
+
+	// readAtOnce is how many objects one statement reads.
+	readAtOnce = 32
 )
 
-// Locate lists what matches, newest first.
-func (s *Store) Locate(ctx context.Context, q *kmip.Search) ([]kmip.Located, error) {
-	p, ok := s.plan(q)
-	if !ok {
-		return nil, nil
+// Locate finds what matches by the lists of what is wanted; see index.go.
+func (s *Store) Locate(ctx context.Context, q *kmip.Search) (*kmip.Found, error) {
+	w := walk{most: cmp.Or(q.Most, mostLocated)}
+	defer w.end()
+	var err error
+	if w.plan, err = s.plan(ctx, q); err == nil && w.from != nil {
+		err = w.run(ctx)
 	}
-	rows, err := p.query(ctx, &s.reads)
-	if err != nil {
-		return nil, fmt.Errorf("locating: %w", err)
+	switch {
+	case err == nil:
+		return &kmip.Found{Objects: w.found, Total: w.total()}, nil
+	case ctx.Err() != nil:
+		return nil, kmip.Errorf(kmip.ResultReasonGeneralFailure, "the search took too long: ask for something that fewer objects have")
 	}
-	defer rows.Close()
-	var all []kmip.Located
-	for rows.Next() {
-		uid, created, ok, err := p.next(rows)
-		if err != nil {
-			return nil, fmt.Errorf("locating: %w", err)
-		}
-		if !ok {
-			continue
-		}
-		all = append(all, kmip.Located{UniqueIdentifier: uid, InitialDate: time.UnixMicro(created).UTC()})
-		if len(all) == q.Most || len(all) == mostLocated {
-			break
-		}
-	}
-	return all, rows.Err()
+	return nil, fmt.Errorf("locating: %w", err)
 }
 
-// A plan is how a search is answered.
-type plan struct {
-	identity   string
-	word       *word // the word that finds the rows, nil to read all that identity may see
-	storage    kmip.StorageStatusMask
-	live, gone bool // which rows are wanted: on-line and archived ones, destroyed ones
-	objectType kmip.ObjectType
-	hidden     []kmip.ObjectType
-	rest       kmip.Attributes // what is compared row by row
-	now        time.Time
+// A walk goes through the objects of a plan, newest first.
+type walk struct {
+	*plan
+	most int
+
+	matched int  // objects, so far
+	spent   int  // entries read, or as many as would have cost the same
+	beyond  int  // what was spent once the answers were complete
+	done    bool // there are no more objects
+	queued  bool // among the long searches
+	found   []kmip.Located
 }
 
-// plan takes apart what a search wants; there is nothing to search where ok is false.
-func (s *Store) plan(q *kmip.Search) (p *plan, ok bool) {
-	p = &plan{identity: q.Identity, hidden: q.Hidden, now: s.now()}
-	p.storage = q.Storage
-	if p.storage == 0 {
-		p.storage = kmip.StorageStatusMaskOnLineStorage
-	}
-	p.live = p.storage&(kmip.StorageStatusMaskOnLineStorage|kmip.StorageStatusMaskArchivalStorage) != 0
-	p.gone = q.Storage&kmip.StorageStatusMaskDestroyedStorage != 0
-	for _, want := range q.Attributes {
-		switch v := want.Value.(type) {
-		case kmip.ObjectType:
-			if p.objectType != 0 && p.objectType != v {
-				return nil, false
+// complete says that there are as many answers as are wanted.
+func (w *walk) complete() bool { return len(w.found) == w.most }
+
+// run goes on until the answers are complete, and the others are counted or dear to count.
+func (w *walk) run(ctx context.Context) error {
+	some := make([]candidate, 0, readAtOnce)
+	for at := newest; !w.done && !(w.complete() && (w.known >= 0 || w.beyond > countedOn)); {
+		for some = some[:0]; len(some) < readAtOnce; at = some[len(some)-1].id - 1 {
+			id, err := w.from.seek(ctx, at)
+			if err != nil {
+				return err
 			}
-			p.objectType = v
-			continue
-		case kmip.State:
-			if v == kmip.StateDestroyed || v == kmip.StateDestroyedCompromised {
-				p.gone = p.gone || q.Storage == 0
+			if w.done = id == 0; w.done {
+				break
 			}
+			some = append(some, candidate{id, w.sure(id)})
 		}
-		p.rest = append(p.rest, want)
-	}
-	if p.gone {
-		p.storage |= kmip.StorageStatusMaskDestroyedStorage
-	}
-	// Every object of a group may be its default member; a fresh one has an attribute that says so.
-	if q.Group == kmip.ObjectGroupMemberGroupMemberFresh {
-		p.rest = append(p.rest, kmip.Attribute{Tag: ttlv.TagFresh, Value: true})
-	}
-	if !p.gone { // destroyed objects have no words
-		p.word = findingWord(p.rest)
-	}
-	return p, p.live || p.gone
-}
-
-// findingWord is the word that finds what a search wants.
-func findingWord(wanted kmip.Attributes) *word {
-	for _, want := range wanted {
-		if w, ok := wordOf(want); ok && w.value != "" {
-			return &w
+		if err := w.take(ctx, some); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func (p *plan) query(ctx context.Context, r *reads) (*sql.Rows, error) {
-	if p.word != nil {
-		return r.locateWord.QueryContext(ctx, p.word.value, p.word.kind, p.identity)
-	}
-	from, to := 0, 1
-	if !p.gone {
-		to = 0
-	}
-	if !p.live {
-		from = 1
-	}
-	return r.locateAll.QueryContext(ctx, p.identity, from, to)
+// A candidate is an object of the set that is gone through, and whether it is sure to match.
+type candidate struct {
+	id   int64
+	sure bool
 }
 
-// next reads a row and says whether it matches.
-func (p *plan) next(rows *sql.Rows) (uid string, created int64, ok bool, err error) {
-	var objectType int64
-	var attributes sql.RawBytes
-	if err := rows.Scan(&created, &uid, &objectType, &attributes); err != nil {
-		return "", 0, false, err
+func (c candidate) unsure() bool { return !c.sure }
+
+// take takes some objects. They are read unless all are sure to match and none is an answer.
+func (w *walk) take(ctx context.Context, some []candidate) error {
+	cost := len(some)
+	if !slices.ContainsFunc(some, candidate.unsure) && (w.matched+len(some) <= w.Offset || w.complete()) {
+		w.matched += len(some)
+	} else {
+		cost *= readCost
+		if err := w.read(ctx, some); err != nil {
+			return err
+		}
 	}
-	if p.objectType != 0 && p.objectType != kmip.ObjectType(objectType) || slices.Contains(p.hidden, kmip.ObjectType(objectType)) {
-		return "", 0, false, nil
+	if w.complete() {
+		w.beyond += cost
 	}
-	if len(p.rest) == 0 && p.anywhere(attributes) {
-		return uid, created, true, nil
+	if w.spent += cost; w.spent > easy && !w.queued {
+		select {
+		case w.store.long <- struct{}{}:
+			w.queued = true
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
-	o := &kmip.Object{UniqueIdentifier: uid}
-	if o.Attributes, err = kmip.DecodeAttributes(attributes); err != nil {
-		return "", 0, false, fmt.Errorf("reading object %q: %w", uid, err)
-	}
-	return uid, created, o.Attributes.InStorage(p.storage) && o.Matches(p.rest, p.now), nil
+	return nil
 }
 
-// archiveDate is how an Archive Date begins in encoded attributes: tag, type and length.
-var archiveDate = []byte{0x42, 0x00, 0x05, byte(ttlv.TypeDateTime), 0, 0, 0, 8}
+// end makes room for another long search.
+func (w *walk) end() {
+	if w.queued {
+		<-w.store.long
+	}
+}
 
-// anywhere says, without decoding, that a row is in a storage that is searched: where on-line objects are, and the row has no
-// Archive Date. The query has seen to the destroyed ones.
-func (p *plan) anywhere(attributes []byte) bool {
-	return p.storage&kmip.StorageStatusMaskOnLineStorage != 0 && !bytes.Contains(attributes, archiveDate)
+// total is how many objects match in all, -1 where that is not known.
+func (w *walk) total() int {
+	switch {
+	case w.from == nil || w.done:
+		return w.matched
+	case w.known >= 0:
+		return w.known
+	}
+	return -1
+}
+
+const locateObject = `SELECT id, uid, initial_date, attributes FROM objects WHERE id = $1`
+
+const locateObjects = `SELECT id, uid, initial_date, attributes FROM objects WHERE id IN
+	($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
+	$17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32)
+	ORDER BY id DESC`
+
+// read reads objects, and takes those that match.
+func (w *walk) read(ctx context.Context, some []candidate) error {
+	if len(some) == 0 {
+		return nil
+	}
+	statement, args := w.store.reads.locateObjects, make([]any, readAtOnce)
+	for i := range args {
+		args[i] = some[min(i, len(some)-1)].id
+	}
+	if len(some) == 1 {
+		statement, args = w.store.reads.locateObject, args[:1]
+	}
+	rows, err := statement.QueryContext(ctx, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for i := 0; rows.Next(); i++ {
+		var id, created int64
+		var attributes sql.RawBytes
+		o := new(kmip.Object)
+		if err := rows.Scan(&id, &o.UniqueIdentifier, &created, &attributes); err != nil {
+			return err
+		}
+		for some[i].id != id { // one that is there no more
+			i++
+		}
+		if !some[i].sure {
+			if o.Attributes, err = w.decode(attributes); err != nil {
+				return fmt.Errorf("reading object %q: %w", o.UniqueIdentifier, err)
+			}
+			if !o.Attributes.InStorage(w.storage) || slices.Contains(w.Hidden, o.ObjectType()) || !o.Matches(w.Attributes, w.now) || !w.Admits(o) {
+				continue
+			}
+		}
+		if w.matched++; w.matched > w.Offset && len(w.found) < w.most {
+			w.found = append(w.found, kmip.Located{UniqueIdentifier: o.UniqueIdentifier, InitialDate: time.UnixMicro(created).UTC()})
+		}
+	}
+	return rows.Err()
+}
+
+// decode decodes what is compared: with a condition, which may ask for any, all attributes.
+func (w *walk) decode(encoded []byte) (kmip.Attributes, error) {
+	if w.Condition != nil {
+		return kmip.DecodeAttributes(encoded)
+	}
+	return kmip.DecodeCompared(encoded, w.Attributes)
 }

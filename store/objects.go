@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"strongroom/kmip"
@@ -79,7 +78,7 @@ func (s *Store) GeneratePair(ctx context.Context, private, public *kmip.Object) 
 type newObject struct {
 	row        *row
 	attributes []byte // encoded
-	words      []word
+	listing    listing
 }
 
 // newObject checks and seals the material, and encodes the row with what the material says of itself. It borrows nothing of o and clears v's encoding.
@@ -108,14 +107,14 @@ func (s *Store) newObject(ctx context.Context, o *kmip.Object, v *kmip.Value) (*
 	if n.attributes, attributes, err = encodeAttributes(attributes); err != nil {
 		return nil, err
 	}
-	n.words = words(attributes)
 	n.row = s.newRow(&kmip.Object{
 		UniqueIdentifier: uid,
 		Owners:           []string{strings.Clone(o.Owners[0])},
 		Grants:           ownGrants(o.Grants),
 		Attributes:       attributes,
 		Revision:         1,
-	}, micros(s.now()), e, nil)
+	}, &row{created: micros(s.now())}, len(n.attributes), e)
+	n.listing = listingOf(&n.row.object)
 	return n, nil
 }
 
@@ -154,12 +153,10 @@ func existing(uid string, destroyed bool) error {
 }
 
 const (
-	insertObject = `INSERT INTO objects (uid, owner, object_type, initial_date, destroyed, attributes, envelope, protector, revision)
-		VALUES ($1, $2, $3, $4, 0, $5, $6, $7, 1) ON CONFLICT (uid) DO NOTHING`
+	insertObject = `INSERT INTO objects (id, uid, owner, object_type, initial_date, destroyed, attributes, envelope, protector, revision)
+		VALUES ($1, $2, $3, $4, $5, 0, $6, $7, $8, 1) ON CONFLICT (uid) DO NOTHING`
 	selectState = `SELECT destroyed FROM objects WHERE uid = $1`
-	insertWord  = `INSERT INTO words (uid, kind, value) VALUES ($1, $2, $3)`
 	insertGrant = `INSERT INTO grants (uid, grantee, operation) VALUES ($1, $2, $3)`
-	deleteWords = `DELETE FROM words WHERE uid = $1`
 	dropGrants  = `DELETE FROM grants WHERE uid = $1`
 
 	updateObject = `UPDATE objects SET attributes = $1, envelope = $2, protector = $3, revision = revision + 1
@@ -170,10 +167,10 @@ const (
 )
 
 // writes are the statements that the writer prepares.
-var writes = []string{
-	insertObject, selectState, insertWord, insertGrant, deleteWords, dropGrants, updateObject, touchObject, destroyObject,
-	insertRecord, updateRecord, deleteRecord,
-}
+var writes = append(insertEntries[:],
+	insertObject, selectState, insertGrant, dropGrants, updateObject, touchObject, destroyObject,
+	insertRecord, updateRecord, deleteRecord, deleteEntry, countClass, dropClass,
+)
 
 // free refuses an identifier that is in use.
 func (n *newObject) free(b *batch) error {
@@ -191,27 +188,19 @@ func (n *newObject) free(b *batch) error {
 // insert writes the row.
 func (n *newObject) insert(b *batch) error {
 	r := n.row
-	uid := r.object.UniqueIdentifier
-	made, err := b.exec(insertObject, uid, r.owner(), int64(r.object.ObjectType()), r.created, n.attributes, r.envelope.Bytes(), r.envelope.Protector)
+	uid, next := r.object.UniqueIdentifier, b.next(r.created)
+	r.id, r.created = next.id, next.date
+	made, err := b.exec(insertObject, r.id, uid, r.owner(), int64(r.object.ObjectType()), r.created, n.attributes, r.envelope.Bytes(), r.envelope.Protector)
 	if err != nil {
 		return err
 	}
 	if made == 0 {
 		return cmp.Or(n.free(b), fmt.Errorf("inserting object %q: no row was written", uid))
 	}
-	if err := b.insertWords(uid, n.words); err != nil {
+	if err := b.relist(r.id, listing{}, n.listing); err != nil {
 		return err
 	}
 	return b.insertGrants(uid, r.object.Grants)
-}
-
-func (b *batch) insertWords(uid string, all []word) error {
-	for _, w := range all {
-		if _, err := b.exec(insertWord, uid, w.kind, w.value); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func (b *batch) insertGrants(uid string, all []kmip.Grant) error {
@@ -276,7 +265,8 @@ func (s *Store) Update(ctx context.Context, o *kmip.Object) error {
 	}
 	changed := old.object
 	changed.Attributes, changed.Revision = attributes, o.Revision+1
-	next := s.newRow(&changed, old.created, e, old.gone)
+	next := s.newRow(&changed, old, len(encoded), e)
+	before, after := listingOf(&old.object), listingOf(&next.object)
 	write := func(b *batch) error {
 		b.w.erasing = b.w.erasing || e != old.envelope
 		var raw any
@@ -286,7 +276,7 @@ func (s *Store) Update(ctx context.Context, o *kmip.Object) error {
 		if err := b.one(updateObject, encoded, raw, protector, changed.UniqueIdentifier, old.object.Revision); err != nil {
 			return err
 		}
-		return b.replaceWords(old, next)
+		return b.relist(old.id, before, after)
 	}
 	return s.replace(ctx, old, o, write, func() *row { return next })
 }
@@ -362,21 +352,6 @@ func (b *batch) one(text string, args ...any) error {
 	return err
 }
 
-// replaceWords brings names and tags up to date. A destroyed object has none.
-func (b *batch) replaceWords(old, next *row) error {
-	if next.envelope == nil {
-		return nil
-	}
-	before, after := words(old.object.Attributes), words(next.object.Attributes)
-	if slices.Equal(before, after) {
-		return nil
-	}
-	if _, err := b.exec(deleteWords, old.object.UniqueIdentifier); err != nil {
-		return err
-	}
-	return b.insertWords(old.object.UniqueIdentifier, after)
-}
-
 // SetGrants writes o.Grants and raises o.Revision.
 func (s *Store) SetGrants(ctx context.Context, o *kmip.Object) error {
 	old, err := s.current(ctx, o)
@@ -388,7 +363,8 @@ func (s *Store) SetGrants(ctx context.Context, o *kmip.Object) error {
 	}
 	changed := old.object
 	changed.Grants, changed.Revision = ownGrants(o.Grants), o.Revision+1
-	next := s.newRow(&changed, old.created, old.envelope, old.gone)
+	next := s.newRow(&changed, old, old.length, old.envelope)
+	before, after := listingOf(&old.object), listingOf(&next.object)
 	write := func(b *batch) error {
 		if err := b.one(touchObject, changed.UniqueIdentifier, old.object.Revision); err != nil {
 			return err
@@ -396,13 +372,15 @@ func (s *Store) SetGrants(ctx context.Context, o *kmip.Object) error {
 		if _, err := b.exec(dropGrants, changed.UniqueIdentifier); err != nil {
 			return err
 		}
-		return b.insertGrants(changed.UniqueIdentifier, changed.Grants)
+		if err := b.insertGrants(changed.UniqueIdentifier, changed.Grants); err != nil {
+			return err
+		}
+		return b.relist(old.id, before, after)
 	}
 	return s.replace(ctx, old, o, write, func() *row { return next })
 }
 
-// Destroy removes the material, the grants and the names, and keeps o.Attributes, so that the identifier is never used
-// again.
+// Destroy removes the material and the grants, and keeps o.Attributes, so that the identifier is never used again.
 func (s *Store) Destroy(ctx context.Context, o *kmip.Object) error {
 	old, err := s.current(ctx, o)
 	if err != nil {
@@ -417,6 +395,7 @@ func (s *Store) Destroy(ctx context.Context, o *kmip.Object) error {
 	}
 	changed := old.object
 	changed.Attributes, changed.Grants, changed.Revision = attributes, nil, o.Revision+1
+	before, after := listingOf(&old.object), listingOf(&changed)
 	write := func(b *batch) error {
 		b.w.erasing = true
 		if err := b.one(destroyObject, encoded, changed.UniqueIdentifier, old.object.Revision); err != nil {
@@ -425,8 +404,7 @@ func (s *Store) Destroy(ctx context.Context, o *kmip.Object) error {
 		if _, err := b.exec(dropGrants, changed.UniqueIdentifier); err != nil {
 			return err
 		}
-		_, err := b.exec(deleteWords, changed.UniqueIdentifier)
-		return err
+		return b.relist(old.id, before, after)
 	}
-	return s.replace(ctx, old, o, write, func() *row { return s.newRow(&changed, old.created, nil, old.gone) })
+	return s.replace(ctx, old, o, write, func() *row { return s.newRow(&changed, old, len(encoded), nil) })
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"hash/maphash"
+	"math"
 	"sync"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
@@ -17,14 +18,22 @@ type recent[V any] struct {
 type shard[V any] struct {
 	mu     sync.Mutex
 	lru    *simplelru.LRU[string, V]
+	size   func(V) int
+	used   int    // bytes, about
+	most   int    // bytes
 	writes uint64 // how often something here was written: a fill that began before the last one is too late
 }
 
-// newRecent makes a memory for about n values.
-func newRecent[V any](n int) *recent[V] {
+// unit is the size of values that are counted.
+func unit[V any](V) int { return 1 }
+
+// newRecent makes a memory of about so many bytes for values of which size tells how many each takes.
+func newRecent[V any](bytes int, size func(V) int) *recent[V] {
 	r := &recent[V]{seed: maphash.MakeSeed()}
 	for i := range r.shards {
-		r.shards[i].lru, _ = simplelru.NewLRU[string, V](max(n/len(r.shards), 1), nil) // fails for a size of 0 only
+		s := &r.shards[i]
+		s.size, s.most = size, bytes/len(r.shards)
+		s.lru, _ = simplelru.NewLRU(math.MaxInt, func(_ string, v V) { s.used -= size(v) }) // fails for a size of 0 only
 	}
 	return r
 }
@@ -48,7 +57,7 @@ func (r *recent[V]) fill(uid string, v V, mark uint64) {
 	s := r.shard(uid)
 	s.mu.Lock()
 	if s.writes == mark {
-		s.lru.Add(uid, v)
+		s.add(uid, v)
 	}
 	s.mu.Unlock()
 }
@@ -58,8 +67,18 @@ func (r *recent[V]) put(uid string, v V) {
 	s := r.shard(uid)
 	s.mu.Lock()
 	s.writes++
-	s.lru.Add(uid, v)
+	s.add(uid, v)
 	s.mu.Unlock()
+}
+
+// add keeps a value, and forgets others until there is room for it.
+func (s *shard[V]) add(uid string, v V) {
+	s.lru.Remove(uid)
+	s.lru.Add(uid, v)
+	s.used += s.size(v)
+	for s.used > s.most && s.lru.Len() > 1 {
+		s.lru.RemoveOldest()
+	}
 }
 
 // drop removes a value after a write.

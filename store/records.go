@@ -35,6 +35,9 @@ func (s *Store) Record(ctx context.Context, uid string) (kmip.Record, error) {
 	return *r, nil
 }
 
+// recordSize is about how many bytes a Record takes.
+func recordSize(r *kmip.Record) int { return 1024 + 128*len(r.Attributes) + 64*len(r.Grants) }
+
 func (s *Store) readRecord(ctx context.Context, uid string) (*kmip.Record, error) {
 	r := new(kmip.Record)
 	var attributes []byte

@@ -10,25 +10,20 @@ import (
 
 var _ kmip.Rotating = (*Store)(nil)
 
-// selectDue reads the words that say when keys are to be rotated, in their order. The least value keeps other words out of the
-// range.
-const selectDue = `SELECT uid FROM words WHERE value >= '00000000000000000000' AND value <= $1 AND kind = 3 ORDER BY value, uid LIMIT $2`
+// rotations is the list of the keys that are to be rotated, by the dates at which they are.
+var rotations = list(ofRotation, "", 0, nil)
 
-// rotation is the word by which a key is found when it is to be rotated.
-func rotation(a kmip.Attributes) (word, bool) {
+const selectDue = `SELECT o.uid FROM entries e JOIN objects o ON o.id = e.object WHERE e.list = $1 AND e.at <= $2 ORDER BY e.at, e.object LIMIT $3`
+
+// rotation is an object's place in the list.
+func rotation(a kmip.Attributes) (entry, bool) {
 	due, ok := a.RotationDue()
-	if !ok || due.Unix() < 0 {
-		return word{}, false
-	}
-	return word{wordRotation, instant(due)}, true
+	return entry{rotations, due.Unix()}, ok && a.InStorage(kmip.StorageStatusMaskOnLineStorage|kmip.StorageStatusMaskArchivalStorage)
 }
-
-// instant is a time as text that sorts as times do.
-func instant(t time.Time) string { return fmt.Sprintf("%020d", t.Unix()) }
 
 // Due lists keys that are to be rotated by now.
 func (s *Store) Due(ctx context.Context, now time.Time, most int) ([]string, error) {
-	rows, err := s.reads.due.QueryContext(ctx, instant(now), most)
+	rows, err := s.reads.due.QueryContext(ctx, rotations[:], now.Unix(), most)
 	if err != nil {
 		return nil, fmt.Errorf("looking for keys to rotate: %w", err)
 	}

@@ -7,13 +7,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"strongroom/kmip"
-	"strongroom/kmip/ttlv"
 	"strongroom/store/seal"
 )
 
@@ -22,15 +20,17 @@ type row struct {
 	store    *Store
 	object   kmip.Object
 	key      key            // what object.Key points to
+	id       int64          // in the order of creation
 	created  int64          // microseconds since 1970
+	length   int            // of the encoded attributes
 	envelope *seal.Envelope // nil: the object is destroyed
 	index    [32]byte       // digest of the envelope: the cache's index
 	gone     *atomic.Bool   // set when the object is destroyed; shared by all versions of the row in memory
 }
 
-// newRow makes a row of o, whose attributes it keeps.
-func (s *Store) newRow(o *kmip.Object, created int64, e *seal.Envelope, gone *atomic.Bool) *row {
-	r := &row{store: s, object: *o, created: created, envelope: e, gone: gone}
+// newRow makes a row of o, whose attributes it keeps, in the place of another. Length is that of the encoded attributes.
+func (s *Store) newRow(o *kmip.Object, old *row, length int, e *seal.Envelope) *row {
+	r := &row{store: s, object: *o, id: old.id, created: old.created, length: length, envelope: e, gone: old.gone}
 	r.object.Key = nil
 	if r.gone == nil {
 		r.gone = new(atomic.Bool)
@@ -52,6 +52,15 @@ var computes = map[kmip.ObjectType]bool{
 	kmip.ObjectTypeSymmetricKey: true,
 	kmip.ObjectTypePublicKey:    true,
 	kmip.ObjectTypePrivateKey:   true,
+}
+
+// size is about how many bytes the row takes.
+func (r *row) size() int {
+	n := 1024 + r.length + 80*len(r.object.Attributes) + 64*len(r.object.Grants)
+	if r.envelope != nil {
+		n += len(r.envelope.Bytes())
+	}
+	return n
 }
 
 // owner is the one owner of a database object.
@@ -97,16 +106,17 @@ func (s *Store) row(ctx context.Context, uid string) (*row, error) {
 }
 
 const (
-	selectObject = `SELECT owner, object_type, initial_date, attributes, envelope, protector, revision FROM objects WHERE uid = $1`
+	selectObject = `SELECT id, owner, object_type, initial_date, attributes, envelope, protector, revision FROM objects WHERE uid = $1`
 	selectGrants = `SELECT grantee, operation FROM grants WHERE uid = $1 ORDER BY grantee, operation`
 )
 
 func (s *Store) readRow(ctx context.Context, uid string) (*row, error) {
 	o := &kmip.Object{UniqueIdentifier: strings.Clone(uid), Owners: make([]string, 1)}
-	var objectType, created int64
+	var old row
+	var objectType int64
 	var attributes, envelope []byte
 	var protector string
-	err := s.reads.object.QueryRowContext(ctx, uid).Scan(&o.Owners[0], &objectType, &created, &attributes, &envelope, &protector, &o.Revision)
+	err := s.reads.object.QueryRowContext(ctx, uid).Scan(&old.id, &o.Owners[0], &objectType, &old.created, &attributes, &envelope, &protector, &o.Revision)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, kmip.NotFound(uid)
 	}
@@ -128,7 +138,7 @@ func (s *Store) readRow(ctx context.Context, uid string) (*row, error) {
 			return nil, fmt.Errorf("reading object %q: the row's columns and its envelope and attributes disagree", uid)
 		}
 	}
-	return s.newRow(o, created, e, nil), nil
+	return s.newRow(o, &old, len(attributes), e), nil
 }
 
 func (s *Store) readGrants(ctx context.Context, uid string) ([]kmip.Grant, error) {
@@ -148,49 +158,6 @@ func (s *Store) readGrants(ctx context.Context, uid string) ([]kmip.Grant, error
 		all = append(all, g)
 	}
 	return all, rows.Err()
-}
-
-// A word is a name or a tag, by which objects are found without being read.
-type word struct {
-	kind  int64
-	value string
-}
-
-// Kinds of words.
-const (
-	wordName int64 = 1
-	wordTag  int64 = 2
-
-	wordRotation int64 = 3 // not of Locate: when the key is to be rotated
-)
-
-// words lists the names and tags in attributes, each once, and when the key is to be rotated.
-func words(a kmip.Attributes) []word {
-	var all []word
-	for _, x := range a {
-		if w, ok := wordOf(x); ok && !slices.Contains(all, w) {
-			all = append(all, w)
-		}
-	}
-	if w, ok := rotation(a); ok {
-		all = append(all, w)
-	}
-	return all
-}
-
-// wordOf is the word that an attribute is kept as.
-func wordOf(x kmip.Attribute) (word, bool) {
-	switch v := x.Value.(type) {
-	case kmip.Name:
-		if x.Tag == ttlv.TagName {
-			return word{wordName, v.NameValue}, true
-		}
-	case string:
-		if x.Tag == ttlv.TagAttribute && x.Vendor == kmip.VendorClient && x.Name == kmip.AttributeTag {
-			return word{wordTag, v}, true
-		}
-	}
-	return word{}, false
 }
 
 // micros is a time as it is kept.

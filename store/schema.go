@@ -4,15 +4,21 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"log/slog"
 )
 
-// The SQL of this package is one text for SQLite and PostgreSQL: $1 to $n in the order of first use, the types TEXT, BIGINT
-// and BYTEA (which SQLite stores as they come), ON CONFLICT. Dates are microseconds since 1970.
+// The SQL of this package is one text for SQLite and PostgreSQL, but for WITHOUT ROWID: $1 to $n in the order of first use, the
+// types TEXT, BIGINT and BYTEA (which SQLite stores as they come), ON CONFLICT. Dates are microseconds since 1970.
 
-// migrations bring the schema from version n to n+1; each is a list of statements that run in one transaction. A
-// migration that was released does not change.
-var migrations = [][]string{
-	{
+// A migration brings the schema from one version to the next, in one transaction: the statements, then what they cannot say.
+type migration struct {
+	statements []string
+	fill       func(context.Context, *sql.Tx, *slog.Logger) error // nil for none
+}
+
+// migrations begin with the one from version 0. One that was released does not change.
+var migrations = []migration{
+	{statements: []string{
 		// One row a managed object. A destroyed one keeps its row, without envelope, so that its identifier is
 		// never used again.
 		`CREATE TABLE objects (
@@ -72,19 +78,58 @@ var migrations = [][]string{
 			mac        BYTEA  NOT NULL
 		)`,
 		`INSERT INTO root_key_table (id, generation, mac) VALUES (1, 0, '')`,
-	},
-	{
+	}},
+	{statements: []string{
 		// What administrators set for all, sealed. A setting that was taken back keeps its row, without envelope.
 		`CREATE TABLE settings (
 			name     TEXT   PRIMARY KEY,
 			envelope BYTEA,
 			revision BIGINT NOT NULL
 		)`,
-	},
+	}},
+	{statements: []string{
+		// Objects get a number, in the order of their creation.
+		`ALTER TABLE objects RENAME TO old_objects`,
+		`DROP INDEX objects_by_owner`,
+		`DROP INDEX objects_by_protector`,
+		`CREATE TABLE objects (
+			id           INTEGER PRIMARY KEY,
+			uid          TEXT   NOT NULL UNIQUE,
+			owner        TEXT   NOT NULL,
+			object_type  BIGINT NOT NULL,
+			initial_date BIGINT NOT NULL,
+			destroyed    BIGINT NOT NULL,
+			attributes   BYTEA  NOT NULL,
+			envelope     BYTEA,
+			protector    TEXT   NOT NULL,
+			revision     BIGINT NOT NULL
+		)`,
+		`INSERT INTO objects SELECT rowid, * FROM old_objects ORDER BY rowid`,
+		`DROP TABLE old_objects`,
+		`CREATE INDEX objects_by_owner ON objects (owner, id)`,
+		`CREATE INDEX objects_by_protector ON objects (protector)`,
+
+		// What Locate finds objects by: see index.go. Classes have the number of their members.
+		`DROP TABLE words`,
+		`CREATE TABLE classes (
+			list       BYTEA  PRIMARY KEY,
+			viewer     TEXT   NOT NULL,
+			storage    BIGINT NOT NULL,
+			attributes BYTEA  NOT NULL,
+			members    BIGINT NOT NULL
+		)`,
+		`CREATE INDEX classes_by_viewer ON classes (viewer, storage)`,
+		`CREATE TABLE entries (
+			list   BYTEA  NOT NULL,
+			at     BIGINT NOT NULL,
+			object BIGINT NOT NULL,
+			PRIMARY KEY (list, at, object)
+		) WITHOUT ROWID`,
+	}, fill: listAll},
 }
 
 // migrate brings the schema up to date. A schema from a newer program is refused.
-func migrate(ctx context.Context, db *sql.DB) error {
+func migrate(ctx context.Context, db *sql.DB, log *slog.Logger) error {
 	if _, err := db.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS schema_version (id BIGINT PRIMARY KEY, version BIGINT NOT NULL)`); err != nil {
 		return fmt.Errorf("reading the schema: %w", err)
 	}
@@ -92,7 +137,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 		return fmt.Errorf("reading the schema: %w", err)
 	}
 	for {
-		done, err := migrateOne(ctx, db)
+		done, err := migrateOne(ctx, db, log)
 		if err != nil || done {
 			return err
 		}
@@ -100,7 +145,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 }
 
 // migrateOne takes one step, and says whether there was none left.
-func migrateOne(ctx context.Context, db *sql.DB) (done bool, err error) {
+func migrateOne(ctx context.Context, db *sql.DB, log *slog.Logger) (done bool, err error) {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return false, err
@@ -116,8 +161,17 @@ func migrateOne(ctx context.Context, db *sql.DB) (done bool, err error) {
 	case version == len(migrations):
 		return true, nil
 	}
-	for _, statement := range migrations[version] {
+	if version > 0 {
+		log.Info("migrating the database", "from", version, "to", version+1)
+	}
+	m := migrations[version]
+	for _, statement := range m.statements {
 		if _, err := tx.ExecContext(ctx, statement); err != nil {
+			return false, fmt.Errorf("migrating the schema from version %d: %w", version, err)
+		}
+	}
+	if m.fill != nil {
+		if err := m.fill(ctx, tx, log); err != nil {
 			return false, fmt.Errorf("migrating the schema from version %d: %w", version, err)
 		}
 	}

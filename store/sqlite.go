@@ -34,7 +34,7 @@ func (s *Store) openSQLite(ctx context.Context, path string) (err error) {
 		return err
 	}
 	db.SetMaxOpenConns(1)
-	if err := migrate(ctx, db); err != nil {
+	if err := migrate(ctx, db, s.log); err != nil {
 		return errors.Join(err, db.Close())
 	}
 	if s.writer, err = newWriter(ctx, db, truncateLog, writes); err != nil {

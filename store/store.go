@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -32,11 +34,15 @@ type Options struct {
 	// Random is where data keys and IVs come from, nil for crypto/rand.
 	Random io.Reader
 
-	// Objects is how many objects are kept decoded in memory, 0 for 16,384, some 5 KB each.
-	Objects int
+	// Memory is how much is kept in memory of objects that were used or made last, in bytes; 0 for 32 MB. An object with
+	// the usual attributes takes 3 KB.
+	Memory int
 
 	// Now is the clock, nil for time.Now.
 	Now func() time.Time
+
+	// Log is told what takes long, nil for nobody.
+	Log *slog.Logger
 }
 
 // A Store is a database of managed objects. It is safe for concurrent use.
@@ -44,6 +50,7 @@ type Store struct {
 	options Options
 	cache   kmip.Cache
 	now     func() time.Time
+	log     *slog.Logger
 
 	lock    io.Closer // keeps other servers out
 	readers *sql.DB
@@ -52,6 +59,8 @@ type Store struct {
 	root    *seal.Root
 	rows    *recent[*row]
 	records *recent[*kmip.Record]
+	classes *recent[kmip.Attributes] // by the bytes of their lists
+	long    chan struct{}            // as many values as there are long searches under way
 
 	settings *recent[*setting]
 
@@ -61,7 +70,9 @@ type Store struct {
 
 // reads are the prepared statements of the readers.
 type reads struct {
-	object, grants, setting, record, owned, obtained, locateAll, locateWord, due *sql.Stmt
+	object, grants, setting, record, owned, obtained, due *sql.Stmt
+
+	list, classes, locateObject, locateObjects, locateOne, dates, newest, objectAfter *sql.Stmt
 }
 
 // Open opens the database that url names, "sqlite:<path>", and makes it when it is not there. The Store is sealed until its
@@ -72,16 +83,20 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 		scheme, _, _ := strings.Cut(url, ":")
 		return nil, fmt.Errorf("opening the store: %q is not a kind of database this server has; the url is sqlite:<path>", scheme)
 	}
-	s := &Store{options: o, cache: o.Cache, now: o.Now}
+	s := &Store{options: o, cache: o.Cache, now: o.Now, log: o.Log}
 	if s.cache == nil {
 		s.cache = uncached{}
 	}
 	if s.now == nil {
 		s.now = time.Now
 	}
-	n := cmp.Or(o.Objects, 16_384)
-	s.rows, s.records = newRecent[*row](n), newRecent[*kmip.Record](n)
-	s.settings = newRecent[*setting](1)
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	memory := cmp.Or(o.Memory, 32<<20)
+	s.rows, s.records = newRecent(memory, (*row).size), newRecent(memory, recordSize)
+	s.classes, s.settings = newRecent(4096, unit[kmip.Attributes]), newRecent(64, unit[*setting])
+	s.long = make(chan struct{}, max(1, runtime.NumCPU()/2))
 	s.root = seal.NewRoot(slots{s}, s.now)
 	if err := s.openSQLite(ctx, strings.TrimPrefix(path, "//")); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the store %s: %w", url, err), s.Close())
@@ -101,9 +116,15 @@ func (s *Store) prepare(ctx context.Context) error {
 		{&s.reads.setting, selectSetting},
 		{&s.reads.owned, selectOwned},
 		{&s.reads.obtained, selectObtained},
-		{&s.reads.locateAll, locateAll},
-		{&s.reads.locateWord, locateWord},
 		{&s.reads.due, selectDue},
+		{&s.reads.list, readList},
+		{&s.reads.classes, selectClasses},
+		{&s.reads.locateObject, locateObject},
+		{&s.reads.locateObjects, locateObjects},
+		{&s.reads.locateOne, locateOne},
+		{&s.reads.dates, listDates},
+		{&s.reads.newest, newestObject},
+		{&s.reads.objectAfter, objectAfter},
 	} {
 		stmt, err := s.readers.PrepareContext(ctx, p.text)
 		if err != nil {

@@ -43,10 +43,16 @@ type writer struct {
 	erase      func(*sql.DB) (done bool) // removes what was deleted from the files that the database has beside itself
 	erasing    bool                      // something was deleted since; only the goroutine uses it
 	statements map[string]*sql.Stmt      // by text; only the goroutine uses it
+	made       made                      // only the goroutine uses it
 	queue      chan *change
 	quit       chan struct{} // closed by close
 	ended      chan struct{} // closed when the goroutine is gone
 }
+
+// made are the number and the date of the object that was made last, in microseconds since 1970. Both only grow.
+type made struct{ id, date int64 }
+
+const selectMade = `SELECT COALESCE(MAX(id), 0), COALESCE(MAX(initial_date), 0) FROM (SELECT id, initial_date FROM objects ORDER BY id DESC LIMIT 1) AS o`
 
 // newWriter starts the goroutine on a pool of one connection, with the statements that are worth preparing.
 func newWriter(ctx context.Context, db *sql.DB, erase func(*sql.DB) bool, texts []string) (*writer, error) {
@@ -64,6 +70,9 @@ func newWriter(ctx context.Context, db *sql.DB, erase func(*sql.DB) bool, texts 
 			return nil, fmt.Errorf("preparing %q: %w", text, err)
 		}
 		w.statements[text] = s
+	}
+	if err := db.QueryRowContext(ctx, selectMade).Scan(&w.made.id, &w.made.date); err != nil {
+		return nil, fmt.Errorf("reading the newest object: %w", err)
 	}
 	go w.run()
 	return w, nil
@@ -161,7 +170,7 @@ func (w *writer) transaction(first *change, others bool) (changes []*change, err
 	if err != nil {
 		return changes, fmt.Errorf("beginning a transaction: %w", err)
 	}
-	b := &batch{w, tx, make(map[string]*sql.Stmt, 4)}
+	b := &batch{w: w, tx: tx, statements: make(map[string]*sql.Stmt, 8), tallies: make(map[listID]*tally)}
 	if err := b.make(first); err != nil {
 		return changes, errors.Join(err, tx.Rollback())
 	}
@@ -177,6 +186,9 @@ func (w *writer) transaction(first *change, others bool) (changes []*change, err
 		}
 		break
 	}
+	if err := b.count(); err != nil {
+		return changes, errors.Join(err, tx.Rollback())
+	}
 	if err := tx.Commit(); err != nil {
 		w.db.Exec("ROLLBACK") // a transaction that could not be committed may still be open
 		return changes, fmt.Errorf("committing: %w", err)
@@ -189,6 +201,15 @@ type batch struct {
 	w          *writer
 	tx         *sql.Tx
 	statements map[string]*sql.Stmt
+	tallies    map[listID]*tally
+	args       []any // of insertEntries, used again
+}
+
+// next are the number and the date of a new object, which is asked to be of a date.
+func (b *batch) next(date int64) made {
+	m := &b.w.made
+	m.id, m.date = m.id+1, max(m.date, date)
+	return *m
 }
 
 // make applies a change whose caller still waits. Its error is a failure of the whole transaction.

@@ -21,7 +21,7 @@ type locating struct {
 
 // located is the answer of locate.
 type located struct {
-	LocatedItems      int32    `json:"located_items"` // how many match in all
+	LocatedItems      *int32   `json:"located_items,omitempty"` // how many match in all, where the server counted them
 	UniqueIdentifiers []string `json:"unique_identifiers"`
 }
 
@@ -45,12 +45,9 @@ first, one a line.`,
 			if err != nil {
 				return err
 			}
-			found := located{LocatedItems: int32(len(r.UniqueIdentifier)), UniqueIdentifiers: []string{}}
+			found := located{LocatedItems: r.LocatedItems, UniqueIdentifiers: []string{}}
 			for _, uid := range r.UniqueIdentifier {
 				found.UniqueIdentifiers = append(found.UniqueIdentifiers, string(uid))
-			}
-			if r.LocatedItems != nil {
-				found.LocatedItems = *r.LocatedItems
 			}
 			if len(found.UniqueIdentifiers) == 0 && !p.json {
 				return nil

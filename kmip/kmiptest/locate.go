@@ -16,10 +16,10 @@ func (s *suite) locate(t *testing.T, q kmip.Search) []string {
 	found, err := s.Locate(t.Context(), &q)
 	require.NoError(t, err)
 	uids := []string{}
-	for i, l := range found {
+	for i, l := range found.Objects {
 		uids = append(uids, l.UniqueIdentifier)
 		if i > 0 {
-			require.False(t, l.InitialDate.After(found[i-1].InitialDate), "newest first")
+			require.False(t, l.InitialDate.After(found.Objects[i-1].InitialDate), "newest first")
 		}
 	}
 	return uids
@@ -38,9 +38,9 @@ func testLocate(t *testing.T, s *suite) {
 	if s.KeepsDestroyed {
 		require.ElementsMatch(t, []string{a, b}, all)
 		require.Equal(t, []string{a}, destroyed)
-		require.Equal(t, []string{a}, s.locate(t, kmip.Search{Identity: s.Owner, Attributes: kmip.Attributes{
-			{Tag: ttlv.TagState, Value: kmip.StateDestroyed},
-		}}))
+		gone := kmip.Attributes{{Tag: ttlv.TagState, Value: kmip.StateDestroyed}}
+		require.Equal(t, []string{a}, s.locate(t, kmip.Search{Identity: s.Owner, Attributes: gone, Storage: kmip.StorageStatusMaskDestroyedStorage}))
+		require.Empty(t, s.locate(t, kmip.Search{Identity: s.Owner, Attributes: gone}), "unless the mask says so")
 	} else {
 		require.Equal(t, []string{b}, all)
 		require.Empty(t, destroyed)

@@ -94,7 +94,7 @@ func (r *Request) owned() (*kmip.ListAccessResponse, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, x := range found {
+		for _, x := range found.Objects {
 			uids = append(uids, x.UniqueIdentifier)
 		}
 	}

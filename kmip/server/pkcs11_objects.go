@@ -18,13 +18,13 @@ import (
 
 // located lists what the caller may use in some way of one backend, as Locate does, newest first.
 func (r *Request) located(s *kmip.Search, b kmip.Backend) ([]string, error) {
+	s.Condition = r.condition()
 	found, err := b.Locate(r.ctx, s)
 	if err != nil {
 		return nil, err
 	}
-	found = covered(r, found, func(x kmip.Located) string { return x.UniqueIdentifier })
-	list := make([]string, len(found))
-	for i, x := range found {
+	list := make([]string, len(found.Objects))
+	for i, x := range found.Objects {
 		list[i] = x.UniqueIdentifier
 	}
 	return list, nil

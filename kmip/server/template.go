@@ -40,7 +40,7 @@ func (r *Request) template(name kmip.Name) (kmip.Attributes, error) {
 		return nil, err
 	}
 	var only *kmip.Object
-	for _, x := range found {
+	for _, x := range found.Objects {
 		o, err := r.openSecond(kmip.UniqueIdentifier(x.UniqueIdentifier), need{states: existing, right: kmip.OperationGet})
 		switch {
 		case err != nil && kmip.ReasonOf(err) != kmip.ResultReasonObjectNotFound:
