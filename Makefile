@@ -5,7 +5,7 @@
 # make demo    a session with the built programs, start to end
 # make bench   the built server under load, beside its floors
 # make pgo     the profile that the server is built with, anew, from the benchmark of its hot path
-# make fuzz    every fuzz target for FUZZTIME
+# make fuzz    every fuzz target for FUZZTIME, one after the other, with FUZZPARALLEL workers; FUZZ="FuzzAnswer.*" runs those alone
 # make lint    formatting, vet, staticcheck, and the rules between the packages
 # make clean   remove bin/ (and nothing that holds a key)
 
@@ -14,6 +14,8 @@ SHELL := bash
 
 GO       ?= go
 FUZZTIME ?= 30s
+FUZZPARALLEL ?= # workers of one target; empty: as many as there are processors
+FUZZ     ?= .*
 TESTFLAGS ?= # of go test
 BENCHFLAGS ?=
 LISTEN   ?= 127.0.0.1:5696
@@ -55,11 +57,12 @@ pgo:
 
 fuzz:
 	@tests/install.sh go gcc softhsm2
-	@git grep -hoE --untracked '^func Fuzz[A-Za-z0-9_]*' -- '*_test.go' | grep -q . || { echo 'no fuzz target found'; exit 1; }
-	@git grep -oE --untracked '^func Fuzz[A-Za-z0-9_]*' -- '*_test.go' | while IFS=: read -r file target; do \
-	  echo "$${target#func } in $$(dirname "$$file")"; \
-	  $(GO) test "./$$(dirname "$$file")" -run '^$$' -fuzz "^$${target#func }\$$" -fuzztime $(FUZZTIME) </dev/null; \
-	done
+	@found=; while IFS=: read -r file target; do \
+	  target=$${target#func }; [[ $$target =~ ^($(FUZZ))$$ ]] || continue; \
+	  found=1; echo "$$target in $$(dirname "$$file")"; \
+	  $(GO) test "./$$(dirname "$$file")" -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $(addprefix -parallel ,$(FUZZPARALLEL)) </dev/null; \
+	done < <(git grep -oE --untracked '^func Fuzz[A-Za-z0-9_]*' -- '*_test.go'); \
+	[ "$$found" ] || { echo 'no fuzz target found'; exit 1; }
 
 lint:
 	@tests/install.sh go gcc

@@ -19,6 +19,7 @@ func answerer(b testing.TB) *conn {
 	require.NoError(b, err)
 	state := &tls.ConnectionState{PeerCertificates: []*x509.Certificate{certificate}, VerifiedChains: [][]*x509.Certificate{{certificate, g.ca}}}
 	c := &conn{server: g.server, identity: "alice", fingerprint: "f", state: state, ctx: b.Context(), audit: g.server.Audit.Stream(), payloads: make([]any, len(operations))}
+	c.generation = g.server.Gate.generation.Load()
 	b.Cleanup(c.audit.Close)
 	return c
 }

@@ -79,14 +79,16 @@ func (j *job) run() {
 func (j *job) close() {
 	p := j.conn.server.promises
 	p.mu.Lock()
+	failed := false // an operation before
 	for _, x := range j.promises {
 		switch x.stage {
 		case kmip.ProcessingStageSubmitted:
-			x.skipped = true
+			x.skipped = failed
 			p.hold(x, j.refused(x, kmip.Errorf(kmip.ResultReasonGeneralFailure, "the operation was not performed, for one before it in the batch failed")), true)
 		case kmip.ProcessingStageInProcess:
 			p.hold(x, j.refused(x, errors.New("the operation was not ended")), true)
 		}
+		failed = failed || x.failed
 	}
 	p.count(j.account, 0, -len(j.message))
 	p.mu.Unlock()

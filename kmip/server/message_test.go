@@ -54,7 +54,7 @@ func (x *exchanged) uid(t *testing.T, i int) string {
 }
 
 // message writes a rule's request at version v.
-func (x *rule) message(t *testing.T, v ttlv.Version, name string) []byte {
+func (x *rule) message(t testing.TB, v ttlv.Version, name string) []byte {
 	t.Helper()
 	version := x.version
 	if version == "" {
@@ -156,15 +156,20 @@ func (x *rule) check(t *testing.T, g *rig, v ttlv.Version) {
 	}
 }
 
+// holds says whether version v has the rule.
+func (x *rule) holds(v ttlv.Version) bool { return v >= x.since && (x.until == 0 || v <= x.until) }
+
+var messageRules = map[string][]rule{
+	"batches": batchRules, "errors": errorRules, "placeholder": placeholderRules, "references": referenceRules, "header": headerRules, "extensions": extensionRules,
+}
+
 // TestMessages holds every rule about messages at every version that has it.
 func TestMessages(t *testing.T) {
 	g := newRig(t, Limits{})
-	for name, rules := range map[string][]rule{
-		"batches": batchRules, "errors": errorRules, "placeholder": placeholderRules, "references": referenceRules, "header": headerRules, "extensions": extensionRules,
-	} {
+	for name, rules := range messageRules {
 		for i, x := range rules {
 			for _, v := range kmip.Versions {
-				if v < x.since || x.until != 0 && v > x.until {
+				if !x.holds(v) {
 					continue
 				}
 				t.Run(fmt.Sprintf("%s/%d/%v", name, i, v), func(t *testing.T) {
