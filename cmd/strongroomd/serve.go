@@ -221,7 +221,7 @@ func openBackends(ctx context.Context, c *conf.Config, opened kmip.Cache, log *s
 		return nil, err
 	}
 	b := new(backends)
-	if b.store, err = store.Open(ctx, c.Store.URL, store.Options{Cache: opened, KeyEncryptionKey: c.KeyEncryptionKey, Protector: b.protector}); err != nil {
+	if b.store, err = store.Open(ctx, c.Store.URL, store.Options{Cache: opened, KeyEncryptionKey: c.KeyEncryptionKey, Protector: b.protector, Log: log}); err != nil {
 		return nil, err
 	}
 	defer func() {
