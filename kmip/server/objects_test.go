@@ -21,9 +21,9 @@ type shape struct {
 	since, until ttlv.Version
 }
 
-func inAll(f kmip.KeyFormatType) shape               { return shape{f, ttlv.V1_0, ttlv.V2_1} }
+func inAll(f kmip.KeyFormatType) shape                 { return shape{f, ttlv.V1_0, ttlv.V2_1} }
 func since(f kmip.KeyFormatType, v ttlv.Version) shape { return shape{f, v, ttlv.V2_1} }
-func below2(f kmip.KeyFormatType) shape                  { return shape{f, ttlv.V1_0, ttlv.V1_4} }
+func below2(f kmip.KeyFormatType) shape                { return shape{f, ttlv.V1_0, ttlv.V1_4} }
 
 // made has openssl make a key: PKCS #8 and SubjectPublicKeyInfo.
 func made(t *testing.T, args ...string) (pkcs8, spki []byte) {
