@@ -96,6 +96,7 @@ type proof struct {
 	anyLength bool              // RFC 5649 of keys whose length is no multiple of eight
 	oaep      [digestCount]bool // CKM_RSA_PKCS_OAEP with that hash, and MGF1 with the same
 	hmac      [digestCount]bool
+	cmac      bool // CKM_AES_CMAC
 	rawRSA    bool // CKM_RSA_X_509
 	pkcs1     bool // CKM_RSA_PKCS, decrypting
 	signPKCS1 bool // CKM_RSA_PKCS, signing

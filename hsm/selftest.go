@@ -74,6 +74,7 @@ func (t *tester) run() (*proof, error) {
 		p.oaep[row] = t.check(func() (bool, error) { return t.oaep(row) })
 		p.hmac[row] = t.check(func() (bool, error) { return t.hmac(row) })
 	}
+	p.cmac = t.check(t.cmac)
 	p.rawRSA = t.check(t.rawRSA)
 	p.pkcs1 = t.check(t.pkcs1)
 	p.signPKCS1 = t.check(t.signPKCS1)

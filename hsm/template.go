@@ -85,6 +85,9 @@ func secretKey(label string, a kmip.Attributes) (making, error) {
 		if bits == 0 {
 			bits = 256
 		}
+		if a.UsageMask()&macs != 0 {
+			uses = append(hmacUses[:len(hmacUses):len(hmacUses)], uses...)
+		}
 	case hmac:
 		kind, mechanism, uses = pkcs11.CKK_GENERIC_SECRET, pkcs11.CKM_GENERIC_SECRET_KEY_GEN, hmacUses
 		if bits == 0 {
