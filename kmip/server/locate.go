@@ -58,7 +58,9 @@ func (r *Request) condition() func(*kmip.Object) bool {
 	if !r.ticket.confines() {
 		return nil
 	}
-	return func(o *kmip.Object) bool { return r.ticket.allows(r.current.operation, o.UniqueIdentifier, o.Attributes) }
+	return func(o *kmip.Object) bool {
+		return r.ticket.allows(r.current.operation, o.UniqueIdentifier, o.Attributes)
+	}
 }
 
 // mostLocated is how many answers a request gets at most.
