@@ -52,10 +52,18 @@ type trial struct {
 	name        string
 	connections int
 	depth       int
-	exchange    func(context.Context) (*exchange, error)
-	floor       func(context.Context, *trial, *exchange) (*outcome, error)
+	mix         func(context.Context) ([]*exchange, error)
+	floor       func(context.Context, *trial, []*exchange) (*outcome, error)
 	floorName   string
 	targets     []target
+}
+
+// alone is the mix of one exchange.
+func alone(one func(context.Context) (*exchange, error)) func(context.Context) ([]*exchange, error) {
+	return func(ctx context.Context) ([]*exchange, error) {
+		x, err := one(ctx)
+		return []*exchange{x}, err
+	}
 }
 
 // shapes are the loads that each operation gets.
@@ -82,7 +90,7 @@ func (b *bench) trials() []trial {
 		{"decrypt-hsm-rsa", b.keys.decrypt, "decrypt", rsaLabel, map[string][]target{"8": {ratioAtLeast(0.9)}, "32": {ratioAtLeast(0.9)}}},
 	} {
 		for _, shape := range shapes {
-			t := trial{op.name + " " + shape.name, shape.connections, shape.depth, op.exchange, b.echoes, "echo", op.targets[shape.name]}
+			t := trial{op.name + " " + shape.name, shape.connections, shape.depth, alone(op.exchange), b.echoes, "echo", op.targets[shape.name]}
 			if op.token != "" {
 				t.floorName, t.floor = "token", b.tokens(op.token, op.label)
 			}
@@ -90,9 +98,14 @@ func (b *bench) trials() []trial {
 		}
 	}
 	return append(all,
-		trial{"sign-hsm-rsa 8", 8, 1, b.keys.sign, b.tokens("sign", rsaLabel), "token", []target{ratioAtLeast(0.9)}},
-		trial{"encrypt-db 8 batch-100", 8, 1, b.batch, b.echoes, "echo", []target{figureAtLeast(500_000, "op/s")}},
-		trial{"create-db 32", 32, 1, b.keys.create, nil, "", []target{figureAtLeast(3_500, "op/s")}},
+		trial{"sign-hsm-rsa 8", 8, 1, alone(b.keys.sign), b.tokens("sign", rsaLabel), "token", []target{ratioAtLeast(0.9)}},
+		trial{"sign-db-rsa 8", 8, 1, alone(b.keys.signer(signRSA)), b.rsaLoop, "crypto/rsa", []target{ratioAtLeast(0.7)}},
+		trial{"sign-db-p256 8", 8, 1, alone(b.keys.signer(signP256)), b.echoes, "echo", nil},
+		trial{"sign-db-ed25519 8", 8, 1, alone(b.keys.signer(signEd25519)), b.echoes, "echo", nil},
+		trial{"encrypt-db 8 batch-100", 8, 1, alone(b.batch), b.echoes, "echo", []target{figureAtLeast(500_000, "op/s")}},
+		trial{"create-db 32", 32, 1, alone(b.keys.create), nil, "", []target{figureAtLeast(3_500, "op/s")}},
+		trial{"register-db 32", 32, 1, alone(b.keys.register), nil, "", []target{figureAtLeast(3_500, "op/s")}},
+		trial{"mixed 32", 32, 1, b.keys.mixed, nil, "", nil},
 	)
 }
 
@@ -124,6 +137,9 @@ func (b *bench) all(ctx context.Context) error {
 		return err
 	}
 	if err := b.one(ctx, "decode-encrypt", b.decoding); err != nil {
+		return err
+	}
+	if err := b.locates(ctx); err != nil {
 		return err
 	}
 	return b.end(ctx)
@@ -162,7 +178,7 @@ const turns = 3
 
 // try puts a load on the server in turns with its floor, which is before and behind each.
 func (b *bench) try(ctx context.Context, t *trial) (*row, error) {
-	x, err := t.exchange(ctx)
+	x, err := t.mix(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -194,15 +210,15 @@ func (b *bench) try(ctx context.Context, t *trial) (*row, error) {
 }
 
 // load is a trial's load on the server.
-func (b *bench) load(t *trial, x *exchange) *load {
+func (b *bench) load(t *trial, x []*exchange) *load {
 	return &load{
-		address: b.site.address, tls: b.tls, exchange: x, connections: t.connections, depth: t.depth,
+		address: b.site.address, tls: b.tls, mix: x, connections: t.connections, depth: t.depth,
 		warmUp: b.warmUp, duration: b.duration, process: b.site.process(),
 	}
 }
 
 // floor measures a trial's floor, where it has one.
-func (b *bench) floor(ctx context.Context, t *trial, x *exchange, r *row) error {
+func (b *bench) floor(ctx context.Context, t *trial, x []*exchange, r *row) error {
 	if t.floor == nil {
 		return nil
 	}
@@ -216,7 +232,7 @@ func (b *bench) floor(ctx context.Context, t *trial, x *exchange, r *row) error 
 }
 
 // echoes is the floor of the echo: the trial's own load, on it.
-func (b *bench) echoes(ctx context.Context, t *trial, x *exchange) (*outcome, error) {
+func (b *bench) echoes(ctx context.Context, t *trial, x []*exchange) (*outcome, error) {
 	l := b.load(t, x)
 	l.address, l.prime, l.process = b.echo.address, true, process{b.echo.cmd.Process.Pid}
 	l.warmUp, l.duration = b.warmUp/turns, b.duration/(2*turns)
@@ -224,8 +240,8 @@ func (b *bench) echoes(ctx context.Context, t *trial, x *exchange) (*outcome, er
 }
 
 // tokens is the floor of the token: a thread for each connection.
-func (b *bench) tokens(operation, label string) func(context.Context, *trial, *exchange) (*outcome, error) {
-	return func(ctx context.Context, t *trial, _ *exchange) (*outcome, error) {
+func (b *bench) tokens(operation, label string) func(context.Context, *trial, []*exchange) (*outcome, error) {
+	return func(ctx context.Context, t *trial, _ []*exchange) (*outcome, error) {
 		return b.token.run(ctx, operation, label, t.connections, b.warmUp/turns, b.duration/(2*turns))
 	}
 }

@@ -125,7 +125,7 @@ func TestLoadOnEcho(t *testing.T) {
 	x, err := newExchange(answerOf(t, kmip.ResultStatusSuccess), answerOf(t, kmip.ResultStatusSuccess, kmip.ResultStatusSuccess), 2)
 	require.NoError(t, err)
 	load := &load{
-		address: l.Addr().String(), tls: &tls.Config{RootCAs: pool, ServerName: "localhost"}, exchange: x, connections: 2, depth: 5,
+		address: l.Addr().String(), tls: &tls.Config{RootCAs: pool, ServerName: "localhost"}, mix: []*exchange{x}, connections: 2, depth: 5,
 		duration: 50 * time.Millisecond, prime: true, process: process{os.Getpid()},
 	}
 	o, err := load.run(t.Context())

@@ -16,7 +16,7 @@ import (
 type load struct {
 	address     string
 	tls         *tls.Config
-	exchange    *exchange
+	mix         []*exchange // that each connection goes around, one of them after another
 	connections int
 	depth       int           // requests that each connection sends at once, before it waits for their answers
 	warmUp      time.Duration // before the time that counts
@@ -91,7 +91,7 @@ func (l *load) outcome(clients []*loadClient, cpu time.Duration) *outcome {
 	o := &outcome{duration: l.duration, cpu: cpu}
 	var samples []*sample
 	for _, c := range clients {
-		o.operations += c.answered * l.exchange.operations
+		o.operations += c.operations
 		samples = append(samples, c.sample)
 	}
 	o.latencies = merge(samples)
@@ -101,17 +101,17 @@ func (l *load) outcome(clients []*loadClient, cpu time.Duration) *outcome {
 // dial makes the connections, before any of them is used.
 func (l *load) dial(ctx context.Context) ([]*loadClient, error) {
 	clients := make([]*loadClient, 0, l.connections)
-	for range l.connections {
+	for i := range l.connections {
 		d := tls.Dialer{Config: l.tls}
 		conn, err := d.DialContext(ctx, "tcp", l.address)
 		if err != nil {
 			return clients, fmt.Errorf("connecting: %w", err)
 		}
-		c := newLoadClient(conn.(*tls.Conn), l.exchange, l.depth)
+		c := newLoadClient(conn.(*tls.Conn), l.mix, i*len(l.mix)/l.connections, l.depth)
 		clients = append(clients, c)
 		c.conn.SetDeadline(time.Now().Add(l.warmUp + l.duration + 30*time.Second))
 		if l.prime {
-			if _, err := conn.Write(l.exchange.answer); err != nil {
+			if _, err := conn.Write(l.mix[0].answer); err != nil {
 				return clients, fmt.Errorf("telling the echo its answer: %w", err)
 			}
 		}
@@ -123,7 +123,9 @@ func (l *load) dial(ctx context.Context) ([]*loadClient, error) {
 // all are answered.
 type loadClient struct {
 	conn     *tls.Conn
-	exchange *exchange
+	mix      []*exchange
+	send     int    // number in mix of the next request
+	expect   int    // and of the next answer
 	requests []byte // depth of them, one behind the other
 	in       []byte // in[r:w] has come and was not looked at
 	r, w     int
@@ -133,23 +135,38 @@ type loadClient struct {
 
 	start       time.Time
 	from, until time.Duration // since start
-	answered    int           // between from and until
+	operations  int           // answered between from and until
 	sample      *sample
 }
 
-func newLoadClient(conn *tls.Conn, x *exchange, depth int) *loadClient {
-	c := &loadClient{conn: conn, exchange: x, depth: depth, sample: newSample()}
-	for range depth {
-		c.requests = append(c.requests, x.request...)
+// newLoadClient makes a connection that begins with number first of the mix.
+func newLoadClient(conn *tls.Conn, mix []*exchange, first, depth int) *loadClient {
+	c := &loadClient{conn: conn, mix: mix, send: first, expect: first, depth: depth, sample: newSample()}
+	longest := 0
+	for _, x := range mix {
+		longest = max(longest, len(x.answer))
 	}
-	c.in = make([]byte, max(2*depth*len(x.answer), 32<<10))
+	c.in = make([]byte, max(2*depth*longest, 32<<10))
 	return c
+}
+
+// next is what is to be sent.
+func (c *loadClient) next() []byte {
+	if len(c.mix) == 1 && c.requests != nil {
+		return c.requests
+	}
+	c.requests = c.requests[:0]
+	for range c.depth {
+		c.requests = append(c.requests, c.mix[c.send].request...)
+		c.send = (c.send + 1) % len(c.mix)
+	}
+	return c.requests
 }
 
 // run sends and receives until the time is over and everything is answered.
 func (c *loadClient) run() error {
 	for now := time.Since(c.start); now < c.until; {
-		if _, err := c.conn.Write(c.requests); err != nil {
+		if _, err := c.conn.Write(c.next()); err != nil {
 			return fmt.Errorf("sending: %w", err)
 		}
 		c.sent, c.underway = now, c.depth
@@ -199,12 +216,14 @@ func (c *loadClient) take(answer []byte, now time.Duration) error {
 	if c.underway == 0 {
 		return errors.New("an answer to no request")
 	}
-	if err := c.exchange.check(answer); err != nil {
+	x := c.mix[c.expect]
+	c.expect = (c.expect + 1) % len(c.mix)
+	if err := x.check(answer); err != nil {
 		return err
 	}
 	c.underway--
 	if now >= c.from && now < c.until {
-		c.answered++
+		c.operations += x.operations
 		c.sample.add(now - c.sent)
 	}
 	return nil
