@@ -259,8 +259,8 @@ func takeLink(a kmip.Attributes, t kmip.LinkType) (kmip.UniqueIdentifier, kmip.A
 // forCertificate says whether an attribute of a request is one that says what is in the certificate; those are derived from it again.
 func forCertificate(a kmip.Attribute) bool {
 	switch a.Tag {
-	case ttlv.TagX509CertificateSubject, ttlv.TagCertificateType, ttlv.TagDigitalSignatureAlgorithm, ttlv.TagCryptographicAlgorithm,
-		ttlv.TagCryptographicLength, ttlv.TagCryptographicDomainParameters:
+	case ttlv.TagX509CertificateSubject, ttlv.TagCertificateType, ttlv.TagCertificateLength, ttlv.TagDigitalSignatureAlgorithm,
+		ttlv.TagCryptographicAlgorithm, ttlv.TagCryptographicLength, ttlv.TagCryptographicDomainParameters:
 		return true
 	}
 	return a.Tag >= ttlv.TagCertificateSubjectCN && a.Tag <= ttlv.TagCertificateSubjectDNQualifier
@@ -283,6 +283,9 @@ func (r *Request) issueCertificate(k *call, c *issuing, attributes kmip.Attribut
 	}
 	kept := slices.DeleteFunc(slices.Clone(attributes), forCertificate).With(ttlv.TagActivationDate, from).With(ttlv.TagDeactivationDate, to)
 	certificate := &kmip.Certificate{CertificateType: kmip.CertificateTypeX509, CertificateValue: der}
+	if err := c.asGiven(certificate); err != nil {
+		return err
+	}
 	kept = kept.With(ttlv.TagCryptographicUsageMask, soft.CertificateUsage(certificate))
 	new := &call{operation: k.operation}
 	o, backend, err := r.prepare(new, kmip.ObjectTypeCertificate, kept)
@@ -315,6 +318,23 @@ func (r *Request) issueCertificate(k *call, c *issuing, attributes kmip.Attribut
 	}
 	c.made, c.backend = o, backend
 	return err
+}
+
+// asGiven refuses a certificate that is not of the algorithm and the lengths that the request says.
+func (c *issuing) asGiven(certificate *kmip.Certificate) error {
+	found, err := soft.Attributes(&kmip.Value{Certificate: certificate})
+	if err != nil {
+		return err
+	}
+	for _, x := range c.given {
+		switch x.Tag {
+		case ttlv.TagCryptographicAlgorithm, ttlv.TagCryptographicLength, ttlv.TagCertificateLength:
+			if !found.Has(x) {
+				return kmip.Errorf(kmip.ResultReasonInvalidField, "the request says the %v %v, which the certificate would not have", x.Tag, x.Value)
+			}
+		}
+	}
+	return nil
 }
 
 // signs is the public half of the key that signs.

@@ -310,12 +310,16 @@ func TestCertifyRefuses(t *testing.T) {
 		"ended already":           {with(pkcs10, plain, kmip.Attribute{Tag: ttlv.TagActivationDate, Value: time.Now().Add(-2 * time.Hour)}, kmip.Attribute{Tag: ttlv.TagDeactivationDate, Value: time.Now().Add(-time.Hour)}), kmip.ResultReasonInvalidField},
 		"no issuer":               {&kmip.CertifyRequest{CertificateRequestType: pkcs10, CertificateRequest: plain}, kmip.ResultReasonInvalidField},
 		"RSA with a key on P-256": {with(pkcs10, plain, kmip.Attribute{Tag: ttlv.TagDigitalSignatureAlgorithm, Value: kmip.DigitalSignatureAlgorithmSHA256WithRSAEncryption}), kmip.ResultReasonCryptographicFailure},
+		"of another algorithm":    {with(pkcs10, plain, kmip.Attribute{Tag: ttlv.TagCryptographicAlgorithm, Value: kmip.CryptographicAlgorithmRSA}), kmip.ResultReasonInvalidField},
+		"of another length":       {with(pkcs10, plain, kmip.Attribute{Tag: ttlv.TagCryptographicLength, Value: int32(384)}), kmip.ResultReasonInvalidField},
+		"of few bytes":            {with(pkcs10, plain, kmip.Attribute{Tag: ttlv.TagCertificateLength, Value: int32(100)}), kmip.ResultReasonInvalidField},
 		"a private key":           {&kmip.CertifyRequest{UniqueIdentifier: "ca key", CertificateRequestType: pkcs10, CertificateRequest: plain, Attributes: kmip.Attributes{byCA}}, kmip.ResultReasonInvalidObjectType},
 		"another's key":           {&kmip.CertifyRequest{UniqueIdentifier: publicKeyObject(t, c, &small.PublicKey), CertificateRequestType: pkcs10, CertificateRequest: plain, Attributes: kmip.Attributes{byCA}}, kmip.ResultReasonInvalidCSR},
 		"nothing to certify":      {&kmip.CertifyRequest{Attributes: kmip.Attributes{byCA}}, kmip.ResultReasonInvalidField},
 	} {
 		require.Equal(t, x.want, reason(t, c, kmip.OperationCertify, x.q), name)
 	}
+	must[kmip.CertifyResponse](t, c, kmip.OperationCertify, with(pkcs10, plain, kmip.Attribute{Tag: ttlv.TagCryptographicLength, Value: int32(256)}))
 	q := with(pkcs10, plain)
 	grant := func(uid kmip.UniqueIdentifier, op kmip.Operation) {
 		must[kmip.GrantAccessResponse](t, c, kmip.OperationGrantAccess, &kmip.GrantAccessRequest{UniqueIdentifier: uid, Grantee: "bob", Operations: []kmip.Operation{op}})

@@ -2,7 +2,9 @@ package server
 
 import (
 	"bytes"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -107,4 +109,31 @@ func TestKeyPair(t *testing.T) {
 	links := must[kmip.GetAttributesResponse](t, c, kmip.OperationGetAttributes, &kmip.GetAttributesRequest{UniqueIdentifier: "pair",
 		AttributeReferences: kmip.AttributeReferences{{Tag: ttlv.TagLink}}})
 	require.Equal(t, kmip.UniqueIdentifier("pair_pk"), links.Attributes[0].Value.(kmip.Link).LinkedObjectIdentifier)
+}
+
+// TestRegisterCertificateStated: Register says how long a certificate is and how it is signed (table 267 of KMIP 2.0), and must be right.
+func TestRegisterCertificateStated(t *testing.T) {
+	g := newRig(t, Limits{})
+	value := kmip.Value{Certificate: &inline(signed(t, nil, "x", false, time.Now().Add(time.Hour)))[0]}
+	for _, v := range everyVersion {
+		if v < ttlv.V1_1 {
+			continue
+		}
+		t.Run(v.String(), func(t *testing.T) {
+			c := g.client("alice", v)
+			uid := must[kmip.RegisterResponse](t, c, kmip.OperationRegister, &kmip.RegisterRequest{ObjectType: kmip.ObjectTypeCertificate, Value: value}).UniqueIdentifier
+			said := allAttributes(t, c, uid)
+			for _, tag := range []ttlv.Tag{ttlv.TagCertificateType, ttlv.TagCertificateLength, ttlv.TagDigitalSignatureAlgorithm} {
+				i := slices.IndexFunc(said, func(a kmip.Attribute) bool { return a.Tag == tag })
+				require.GreaterOrEqual(t, i, 0, tag)
+				must[kmip.RegisterResponse](t, c, kmip.OperationRegister, &kmip.RegisterRequest{ObjectType: kmip.ObjectTypeCertificate, Value: value, Attributes: said[i : i+1]})
+			}
+			for _, wrong := range []kmip.Attribute{
+				{Tag: ttlv.TagCertificateLength, Value: int32(len(value.Certificate.CertificateValue) + 1)},
+				{Tag: ttlv.TagDigitalSignatureAlgorithm, Value: kmip.DigitalSignatureAlgorithmMD5WithRSAEncryption},
+			} {
+				require.Equal(t, kmip.ResultReasonInvalidField, reason(t, c, kmip.OperationRegister, &kmip.RegisterRequest{ObjectType: kmip.ObjectTypeCertificate, Value: value, Attributes: kmip.Attributes{wrong}}), wrong.Tag)
+			}
+		})
+	}
 }
