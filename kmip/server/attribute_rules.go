@@ -111,19 +111,27 @@ func (r *Request) kept(a kmip.Attribute) (kmip.Attribute, error) {
 		}
 	}
 	if err == nil && a.Tag == ttlv.TagAttribute {
-		err = named(a)
+		err = r.custom(a)
 	}
 	return a, err
 }
 
-// named refuses a vendor attribute without a name, or with a Vendor Identification of other characters than KMIP 2.1 §4.60 has.
-func named(a kmip.Attribute) error {
+// custom refuses a vendor attribute without a name, with a Vendor Identification of other characters than KMIP 2.1 §4.60 has, and in
+// 1.x a structure in a structure (KMIP 1.4 §3.39).
+func (r *Request) custom(a kmip.Attribute) error {
 	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_."
 	if a.Vendor == "" || strings.Trim(a.Vendor, letters) != "" {
 		return kmip.Errorf(kmip.ResultReasonInvalidAttributeValue, "a Vendor Identification is made of letters, digits, underscores and full stops: %q is not", a.Vendor)
 	}
 	if a.Name == "" {
 		return kmip.Errorf(kmip.ResultReasonInvalidAttributeValue, "an attribute of the vendor %q has no name", a.Vendor)
+	}
+	if n, ok := a.Value.(ttlv.Node); ok && r.version < ttlv.V2_0 {
+		for _, c := range n.Children {
+			if c.Type == ttlv.TypeStructure {
+				return kmip.Errorf(kmip.ResultReasonInvalidAttributeValue, "the structure %v holds another one", a)
+			}
+		}
 	}
 	return nil
 }
@@ -160,9 +168,13 @@ const mostInstances = 1000
 // roomFor refuses one more instance than an object may have of an attribute.
 func roomFor(o *kmip.Object, a kmip.Attribute) error {
 	n := 0
+	link, _ := a.Value.(kmip.Link)
 	for _, x := range o.Attributes {
 		if x.Is(a) {
 			n++
+		}
+		if y, ok := x.Value.(kmip.Link); ok && y.LinkType == link.LinkType && link.LinkType == kmip.LinkTypeReplacementObjectLink {
+			return kmip.Errorf(kmip.ResultReasonInvalidField, "%q has a replacement: there is one only", o.UniqueIdentifier) // KMIP 2.1 §11.28
 		}
 	}
 	if n >= mostInstances {
