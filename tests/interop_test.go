@@ -52,10 +52,10 @@ func TestAnswersKeepToTheVersion(t *testing.T) {
 		}
 		for _, item := range []string{operation("Query", "0102", enum("QueryFunction", "QueryServerInformation")), operation("Get", "03", id("absent"))} {
 			k.try(item)
-			require.Empty(t, header.all(ttlv.TagServerCorrelationValue))
 			require.Empty(t, header.all(ttlv.TagServerHashedPassword))
 			if v >= ttlv.V1_4 {
 				require.Equal(t, "mine", header.value(ttlv.TagClientCorrelationValue))
+				require.Len(t, header.all(ttlv.TagServerCorrelationValue), 1, "who names a request is told its name here")
 			} else {
 				header.only(ttlv.TagProtocolVersion, ttlv.TagTimeStamp, ttlv.TagBatchCount)
 			}

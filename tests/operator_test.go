@@ -54,7 +54,7 @@ read_timeout = "-1s"
 
 [[hsm]]
 library = "libsofthsm2.so"
-isolation = "process"
+isolation = "thread"
 
   [[hsm.slot]]
   number = 4
