@@ -54,7 +54,7 @@ func TestAnswersKeepToTheVersion(t *testing.T) {
 			k.try(item)
 			require.Empty(t, header.all(ttlv.TagServerHashedPassword))
 			if v >= ttlv.V1_4 {
-				require.Empty(t, header.all(ttlv.TagClientCorrelationValue)) // it is for requests: 2.1 §8.1
+				require.Empty(t, header.all(ttlv.TagClientCorrelationValue)) // it is for requests: 2.1 §9.9
 				require.Len(t, header.all(ttlv.TagServerCorrelationValue), 1, "who names a request is told its name here")
 			} else {
 				header.only(ttlv.TagProtocolVersion, ttlv.TagTimeStamp, ttlv.TagBatchCount)
