@@ -165,7 +165,7 @@ func TestRevokeAndDestroy(t *testing.T) {
 		c := s.client("admin", v)
 		for _, place := range []string{"", "hsm::4::"} {
 			made := func(active bool) string {
-				uid := create(t, c, preActive(place+random(8)))
+				uid := create(t, c, preActive(place+"k"+random(8)))
 				if active {
 					k.one(operation("Activate", "", id(uid)))
 				}

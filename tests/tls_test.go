@@ -117,7 +117,7 @@ func TestOldAppliances(t *testing.T) {
 
 	s.env = []string{"STRONGROOM_KMIP_TLS_INSECURE_SUITES=true"}
 	s.serve()
-	require.Contains(t, s.log.String(), warning)
+	require.Eventually(t, func() bool { return strings.Contains(s.log.String(), warning) }, 5*time.Second, 5*time.Millisecond)
 	require.Contains(t, s.log.String(), "the server's certificate is not of RSA")
 	s.certify(key)
 	s.hangup(reread)
