@@ -57,10 +57,10 @@ func TestMigrate(t *testing.T) {
 	require.Contains(t, log.String(), `msg="migrating the database" from=2 to=3`)
 	have, want := h.lists()
 	require.Equal(t, want, have)
-	for range 50 {
+	for range 15 {
 		h.check(h.search())
 	}
-	for range 50 {
+	for range 15 {
 		h.change()
 	}
 	h.create()
