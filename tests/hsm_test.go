@@ -54,3 +54,40 @@ func TestHSMCommands(t *testing.T) {
 	require.NotZero(t, r.code)
 	require.Contains(t, r.stderr, "slot 5 is not configured")
 }
+
+// TestHSMGenerate makes keys with the operator's command beside a server that runs, which uses them.
+func TestHSMGenerate(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.serve()
+	generate := func(args ...string) result {
+		return s.strongroomd(append([]string{"hsm", "generate", "--config", s.path("strongroom.toml")}, args...)...)
+	}
+	text := s.must(generate("--slot", "4", "--key-label", "root", "--purpose", "seal"))
+	require.Contains(t, text, "hsm::4::root: a secret key, AES, 256 bits\n")
+	for _, want := range []string{"CKA_ENCRYPT +true", "CKA_WRAP +false", "CKA_SENSITIVE +true", "CKA_EXTRACTABLE +false", "CKA_TOKEN +true", "CKA_VALUE_LEN +32", "CKA_KEY_TYPE +CKK_AES"} {
+		require.Regexp(t, want+`\n`, text)
+	}
+	var made []hsm.MadeKey
+	require.NoError(t, json.Unmarshal([]byte(s.must(generate("--key-label", "signing", "--algorithm", "ec", "--length", "384", "--purpose", "data", "--json"))), &made))
+	require.Len(t, made, 2)
+	require.Equal(t, "hsm::4::signing_pk", made[1].UniqueIdentifier)
+
+	admin := s.client("admin", ttlv.V2_1)
+	works(t, admin, "hsm::4::root")
+	before := s.tool("-O")
+	for want, args := range map[string][]string{
+		`"hsm::4::root" is in use`:           {"--key-label", "root", "--purpose", "seal"},
+		`"everything" is no purpose`:         {"--key-label", "other", "--purpose", "everything"},
+		"a key for ec is of no use for seal": {"--key-label", "other", "--algorithm", "ec", "--purpose", "seal"},
+		`required flag(s) "purpose" not set`: {"--key-label", "other"},
+		"slot 5 is not configured":           {"--slot", "5", "--key-label", "other", "--purpose", "data"},
+		"a number of bits":                   {"--key-label", "other", "--purpose", "data", "--length", "-1"},
+		"128, 192 or 256 bits, not 100":      {"--key-label", "other", "--purpose", "data", "--length", "100"},
+	} {
+		r := generate(args...)
+		require.NotZero(t, r.code)
+		require.Contains(t, r.stderr, want)
+	}
+	require.Equal(t, before, s.tool("-O"), "a refused command makes nothing")
+}

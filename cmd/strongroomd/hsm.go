@@ -17,11 +17,11 @@ import (
 )
 
 // hsmCommand holds the commands about PKCS#11 modules and their tokens. They use the modules themselves, beside a server
-// that may run, and change nothing in a token.
+// that may run. Only generate changes anything in a token.
 func hsmCommand() *cobra.Command {
-	cmd := group("hsm", "Look at the HSMs of the configuration")
+	cmd := group("hsm", "Look at the HSMs of the configuration, and make keys in them")
 	cmd.PersistentFlags().Bool("json", false, "answer with JSON")
-	cmd.AddCommand(hsmSlotsCommand(), hsmInfoCommand(), hsmMechanismsCommand(), hsmTestCommand(), hsmKeysCommand())
+	cmd.AddCommand(hsmSlotsCommand(), hsmInfoCommand(), hsmMechanismsCommand(), hsmTestCommand(), hsmKeysCommand(), hsmGenerateCommand())
 	return cmd
 }
 

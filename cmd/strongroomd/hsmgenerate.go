@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"strongroom/hsm"
+)
+
+// slotFlag adds --slot.
+func slotFlag(cmd *cobra.Command, number *string) {
+	cmd.Flags().StringVar(number, "slot", "", "`NUMBER` of the slot in the configuration (default the only one that is configured)")
+}
+
+// slotOf is the flag as the arguments of a command that takes a slot.
+func slotOf(number string) []string {
+	if number == "" {
+		return nil
+	}
+	return []string{number}
+}
+
+func hsmGenerateCommand() *cobra.Command {
+	var number, purpose string
+	k := hsm.NewKey{}
+	length := 0
+	cmd := &cobra.Command{
+		Use:   "generate --key-label LABEL --purpose PURPOSE [flags]",
+		Short: "Make a key in a slot's token",
+		Long: `Make a key, or a pair, in a slot's token, read it back, and show what the token says of it. The key never leaves the token: it
+is sensitive and not extractable. What it may do follows from its purpose, and from nothing else:
+
+  seal      protects the server's root key: aes encrypts and decrypts, rsa decrypts, hmac signs (call that one LABEL_HMAC)
+  wrapping  wraps keys that the database keeps: aes wraps and unwraps, rsa unwraps; neither encrypts
+  data      is for clients: aes encrypts, decrypts and computes MACs; hmac computes MACs; rsa decrypts and signs; ec signs
+
+A label that is in use is refused. The public half of a pair is labelled LABEL_pk. A server that runs sees the key at once; clients
+name it hsm::SLOT::LABEL, and its administrators may use it.`,
+		Example: "  strongroomd hsm generate --slot 4 --key-label root --purpose seal --config /etc/strongroom/strongroom.toml\n" +
+			"  strongroomd hsm generate --slot 4 --key-label signing --algorithm ec --length 384 --purpose data",
+		Args: arguments(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if length < 0 || length > 1<<16 || length == 0 && cmd.Flags().Changed("length") {
+				return misuse{fmt.Errorf("--length %d: a number of bits", length)}
+			}
+			k.Purpose, k.Bits = hsm.Purpose(purpose), int32(length)
+			return withSlot(cmd, slotOf(number), func(ctx context.Context, h *hsm.HSM, slot uint32) error {
+				made, err := h.MakeKey(ctx, slot, k)
+				if err != nil {
+					return err
+				}
+				if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
+					e := json.NewEncoder(cmd.OutOrStdout())
+					e.SetIndent("", "  ")
+					return e.Encode(made)
+				}
+				tellMade(cmd.OutOrStdout(), made)
+				return nil
+			})
+		},
+	}
+	slotFlag(cmd, &number)
+	f := cmd.Flags()
+	f.StringVarP(&k.Label, "key-label", "l", "", "`LABEL` of the key (required)")
+	f.StringVarP(&k.Algorithm, "algorithm", "a", "aes", "`ALGORITHM`: aes, hmac, rsa or ec")
+	f.IntVar(&length, "length", 0, "`BITS` (default 256; of rsa 3072)")
+	f.StringVar(&purpose, "purpose", "", "`PURPOSE`: seal, wrapping or data (required)")
+	_ = cmd.MarkFlagRequired("key-label")
+	_ = cmd.MarkFlagRequired("purpose")
+	return cmd
+}
+
+// tellMade says what was made.
+func tellMade(out io.Writer, made []hsm.MadeKey) {
+	for i, k := range made {
+		if i > 0 {
+			fmt.Fprintln(out)
+		}
+		fmt.Fprintf(out, "%s: a %s key, %s, %d bits\n", plain(k.UniqueIdentifier), k.Class, k.Type, k.Bits)
+		w := tabwriter.NewWriter(out, 2, 0, 2, ' ', 0)
+		for _, a := range k.Attributes {
+			value := a.Value
+			if value == "" {
+				value = "(the token does not tell)"
+			} else if n, err := strconv.Atoi(value); err == nil && meanings[a.Name] != nil && meanings[a.Name][n] != "" {
+				value = meanings[a.Name][n]
+			}
+			fmt.Fprintf(w, "  %s\t%s\n", a.Name, plain(value))
+		}
+		w.Flush()
+	}
+}
+
+// meanings are the names of numbers in attributes.
+var meanings = map[string]map[int]string{
+	"CKA_CLASS":    {2: "CKO_PUBLIC_KEY", 3: "CKO_PRIVATE_KEY", 4: "CKO_SECRET_KEY"},
+	"CKA_KEY_TYPE": {0: "CKK_RSA", 3: "CKK_EC", 0x10: "CKK_GENERIC_SECRET", 0x1F: "CKK_AES", 0x40: "CKK_EC_EDWARDS"},
+}
