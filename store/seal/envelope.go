@@ -23,7 +23,7 @@ import (
 //	    16      2  r, length of the protector reference
 //	    18      2  m, length of the MAC key reference, 0 without one
 //	    20      2  w, length of the wrapped data key
-//	    22      r  protector reference: "root", "file:<fingerprint>", "uid:<identifier>", …
+//	    22      r  protector reference: "root", "file:<fingerprint>", "p11:<serial>:<label>:<CKA_ID>", …
 //	            m  MAC key reference
 //	            w  wrapped data key; its form is the mechanism's
 //	           12  IV
@@ -115,19 +115,22 @@ func Seal(ctx context.Context, random io.Reader, p Protector, l Label, bound, ma
 	if _, err := io.ReadFull(random, secret[:]); err != nil {
 		return nil, fmt.Errorf("sealing: reading random bytes: %w", err)
 	}
-	wrapped, err := p.Wrap(ctx, secret[:dataKeySize])
+	h := Header{Label: l, Algorithm: AlgorithmAES256GCM, Mechanism: p.Mechanism(), Protector: p.Reference()}
+	if two, ok := p.(interface{ MACReference() string }); ok {
+		h.MACKey = two.MACReference()
+	}
+	wrapped, err := p.Wrap(ctx, secret[:dataKeySize], Binding{h, secret[dataKeySize:], bound})
 	if err != nil {
 		return nil, err
 	}
-	h := Header{Label: l, Algorithm: AlgorithmAES256GCM, Mechanism: p.Mechanism(), Protector: p.Reference()}
-	if len(h.Protector) > maxReference || len(wrapped) > maxWrapped {
+	if max(len(h.Protector), len(h.MACKey)) > maxReference || len(wrapped) > maxWrapped {
 		return nil, fmt.Errorf("sealing: the protector's reference or wrapped key is too long (%d and %d bytes)", len(h.Protector), len(wrapped))
 	}
 	aead, err := payloadCipher(secret[:dataKeySize])
 	if err != nil {
 		return nil, err
 	}
-	raw := h.append(make([]byte, 0, fixedSize+len(h.Protector)+len(wrapped)+ivSize+len(material)+tagSize), wrapped, secret[dataKeySize:])
+	raw := h.append(make([]byte, 0, fixedSize+len(h.Protector)+len(h.MACKey)+len(wrapped)+ivSize+len(material)+tagSize), wrapped, secret[dataKeySize:])
 	raw = aead.Seal(raw, secret[dataKeySize:], material, additional(raw, bound))
 	return Parse(raw)
 }
@@ -214,7 +217,7 @@ func (e *Envelope) Open(ctx context.Context, find Lookup, want Purpose, bound []
 	if err != nil {
 		return nil, err
 	}
-	key, err := p.Unwrap(ctx, e.Mechanism, e.wrapped)
+	key, err := p.Unwrap(ctx, e.wrapped, Binding{e.Header, e.iv, bound})
 	if err != nil {
 		return nil, err
 	}

@@ -235,7 +235,7 @@ func BenchmarkRootWrap(b *testing.B) {
 	key := make([]byte, 32)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := p.Wrap(b.Context(), key); err != nil {
+		if _, err := p.Wrap(b.Context(), key, Binding{}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -10,14 +10,25 @@ import (
 
 // A Protector wraps the data keys of envelopes.
 type Protector interface {
-	// Reference names the protector in headers: "root", "file:<fingerprint>", "uid:<identifier>".
+	// Reference names the protector in headers: "root", "file:<fingerprint>", "uid:<identifier>", "p11:…", "shamir:…".
 	Reference() string
 	// Mechanism is the one that Wrap uses.
 	Mechanism() Mechanism
-	// Wrap protects a data key of 32 bytes.
-	Wrap(ctx context.Context, key []byte) ([]byte, error)
+	// Wrap protects a data key of 32 bytes. The binding is there for mechanisms that authenticate it by themselves.
+	Wrap(ctx context.Context, key []byte, b Binding) ([]byte, error)
 	// Unwrap gives it back; the caller clears it. Bytes that do not unwrap are ErrDecrypt.
-	Unwrap(ctx context.Context, m Mechanism, wrapped []byte) ([]byte, error)
+	Unwrap(ctx context.Context, wrapped []byte, b Binding) ([]byte, error)
+}
+
+// A Binding is what an envelope ties its data key to.
+type Binding struct {
+	Header      Header
+	IV, Context []byte
+}
+
+// Bytes is the encoded header without the wrapped key (the length of which is 0), 4 bytes of length, and the context.
+func (b Binding) Bytes() []byte {
+	return additional(b.Header.append(nil, nil, b.IV), b.Context)
 }
 
 // A Mechanism is how a protector wraps a data key. The numbers are in envelopes and never change.
@@ -30,6 +41,8 @@ const (
 	MechanismAESKWP        Mechanism = 3 // a kmip.Key: RFC 5649
 	MechanismRSAOAEPSHA256 Mechanism = 4 // a kmip.Key: RFC 8017 §7.1
 	MechanismRSAOAEPSHA1   Mechanism = 5 // a kmip.Key
+	MechanismTokenGCM      Mechanism = 6 // a key in a token: IV of 12 bytes, ciphertext, tag; the Binding is additional data
+	MechanismTokenCBC      Mechanism = 7 // two keys in a token: IV of 16 bytes, ciphertext, HMAC-SHA256 over Binding, IV and ciphertext
 )
 
 // mechanisms has the name of each mechanism, and for those of a kmip.Key the parameters that ask for it.
@@ -42,6 +55,8 @@ var mechanisms = [...]struct {
 	MechanismAESKWP:        {"AES-KWP", &kmip.CryptographicParameters{BlockCipherMode: kmip.BlockCipherModeAESKeyWrapPadding}},
 	MechanismRSAOAEPSHA256: {"RSA-OAEP-SHA256", &kmip.CryptographicParameters{PaddingMethod: kmip.PaddingMethodOAEP, HashingAlgorithm: kmip.HashingAlgorithmSHA256}},
 	MechanismRSAOAEPSHA1:   {"RSA-OAEP-SHA1", &kmip.CryptographicParameters{PaddingMethod: kmip.PaddingMethodOAEP, HashingAlgorithm: kmip.HashingAlgorithmSHA1}},
+	MechanismTokenGCM:      {"CKM_AES_GCM", nil},
+	MechanismTokenCBC:      {"CKM_AES_CBC_PAD", nil},
 }
 
 func (m Mechanism) known() bool { return int(m) < len(mechanisms) && mechanisms[m].name != "" }
@@ -77,11 +92,12 @@ func KeyProtector(reference string, key kmip.Key, a kmip.Attributes) (Protector,
 func (p *keyProtector) Reference() string    { return p.reference }
 func (p *keyProtector) Mechanism() Mechanism { return p.mechanism }
 
-func (p *keyProtector) Wrap(ctx context.Context, key []byte) ([]byte, error) {
+func (p *keyProtector) Wrap(ctx context.Context, key []byte, _ Binding) ([]byte, error) {
 	return p.key.Wrap(ctx, mechanisms[p.mechanism].parameters, key)
 }
 
-func (p *keyProtector) Unwrap(ctx context.Context, m Mechanism, wrapped []byte) ([]byte, error) {
+func (p *keyProtector) Unwrap(ctx context.Context, wrapped []byte, b Binding) ([]byte, error) {
+	m := b.Header.Mechanism
 	if !m.known() || mechanisms[m].parameters == nil {
 		return nil, ErrDecrypt
 	}
@@ -114,12 +130,12 @@ type memoryProtector struct {
 func (p *memoryProtector) Reference() string    { return p.reference }
 func (p *memoryProtector) Mechanism() Mechanism { return MechanismXAES256GCM }
 
-func (p *memoryProtector) Wrap(_ context.Context, key []byte) ([]byte, error) {
+func (p *memoryProtector) Wrap(_ context.Context, key []byte, _ Binding) ([]byte, error) {
 	return p.cipher.seal(key, nil)
 }
 
-func (p *memoryProtector) Unwrap(_ context.Context, m Mechanism, wrapped []byte) ([]byte, error) {
-	if m != MechanismXAES256GCM {
+func (p *memoryProtector) Unwrap(_ context.Context, wrapped []byte, b Binding) ([]byte, error) {
+	if b.Header.Mechanism != MechanismXAES256GCM {
 		return nil, ErrDecrypt
 	}
 	return p.cipher.open(wrapped, nil)

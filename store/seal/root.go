@@ -2,10 +2,8 @@ package seal
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,6 +28,7 @@ type Root struct {
 
 	changes sync.Mutex // held by whoever changes the table or the state
 	open    atomic.Pointer[openRoot]
+	by      atomic.Pointer[Slot] // that the root key was opened by, or made with
 }
 
 // openRoot is the root key in memory.
@@ -47,144 +46,6 @@ func NewRoot(slots Slots, now func() time.Time) *Root {
 	return &Root{slots: slots, now: now}
 }
 
-// Init makes the root key from random (nil for crypto/rand) and its first slot, and unseals. It refuses when a slot
-// exists.
-func (r *Root) Init(ctx context.Context, p Protector, random io.Reader) error {
-	r.changes.Lock()
-	defer r.changes.Unlock()
-	t, err := r.slots.ReadSlots(ctx)
-	if err != nil {
-		return fmt.Errorf("initializing: %w", err)
-	}
-	if t.Generation != 0 || len(t.Slots) != 0 {
-		return fmt.Errorf("initializing: refused, there is a root key already, in generation %d with %d slots", t.Generation, len(t.Slots))
-	}
-	if random == nil {
-		random = rand.Reader
-	}
-	key := make([]byte, masterKeySize)
-	if _, err := io.ReadFull(random, key); err != nil {
-		return fmt.Errorf("initializing: reading random bytes: %w", err)
-	}
-	if err := r.add(ctx, t, p, SlotActive, key); err != nil {
-		clear(key)
-		return fmt.Errorf("initializing: %w", err)
-	}
-	return r.take(key)
-}
-
-// Add makes one more slot, for another protector, while the root key is in memory. A new active slot retires the one
-// before it; a slot that p has in that state already is left alone.
-func (r *Root) Add(ctx context.Context, p Protector, state SlotState) error {
-	r.changes.Lock()
-	defer r.changes.Unlock()
-	key, err := r.copyKey()
-	if err != nil {
-		return err
-	}
-	defer clear(key)
-	t, err := r.slots.ReadSlots(ctx)
-	if err == nil {
-		err = t.verify(key)
-	}
-	if err != nil {
-		return fmt.Errorf("adding a slot: %w", err)
-	}
-	for i := range t.Slots {
-		if t.Slots[i].Protector == p.Reference() && t.Slots[i].State == state {
-			return nil
-		}
-	}
-	if err := r.add(ctx, t, p, state, key); err != nil {
-		return fmt.Errorf("adding a slot: %w", err)
-	}
-	return nil
-}
-
-// add builds a slot, proves it, and commits the table that has it.
-func (r *Root) add(ctx context.Context, old *Table, p Protector, state SlotState, key []byte) error {
-	s, err := old.newSlot(ctx, p, state, key, r.now().UTC().Truncate(time.Microsecond))
-	if err != nil {
-		return err
-	}
-	t := old.clone()
-	t.Generation++
-	for i := range t.Slots {
-		if state == SlotActive && t.Slots[i].State == SlotActive {
-			t.Slots[i].State = SlotRetained
-		}
-	}
-	t.Slots = append(t.Slots, *s)
-	if t.MAC, err = t.mac(key); err != nil {
-		return err
-	}
-	return r.slots.WriteSlots(ctx, t)
-}
-
-// Unseal brings the root key into memory from the first slot that one of the protectors opens: active, then staged, then
-// retained, then recovery slots. It checks the whole table before the key is used.
-func (r *Root) Unseal(ctx context.Context, protectors ...Protector) error {
-	r.changes.Lock()
-	defer r.changes.Unlock()
-	if r.Unsealed() {
-		return nil
-	}
-	t, err := r.slots.ReadSlots(ctx)
-	if err != nil {
-		return fmt.Errorf("unsealing: %w", err)
-	}
-	if len(t.Slots) == 0 {
-		return fmt.Errorf("unsealing: %w", ErrNotInitialized)
-	}
-	s, key, err := t.open(ctx, protectors)
-	if err != nil {
-		return fmt.Errorf("unsealing: %w", err)
-	}
-	if err := t.verify(key); err != nil {
-		clear(key)
-		return fmt.Errorf("unsealing: %w", err)
-	}
-	if err := r.take(key); err != nil {
-		return err
-	}
-	return r.slots.SlotVerified(ctx, s.ID, r.now())
-}
-
-// open tries the slots in order, each with the protector it names.
-func (t *Table) open(ctx context.Context, protectors []Protector) (*Slot, []byte, error) {
-	var failures []error
-	for _, s := range t.inOrder() {
-		for _, p := range protectors {
-			if p.Reference() != s.Protector {
-				continue
-			}
-			key, err := s.open(ctx, p)
-			if err == nil {
-				return s, key, nil
-			}
-			failures = append(failures, fmt.Errorf("opening %v: %w", s, err))
-		}
-	}
-	if len(failures) > 0 {
-		return nil, nil, errors.Join(failures...)
-	}
-	return nil, nil, t.mismatch(protectors)
-}
-
-// mismatch says that none of the protectors is one that a slot names.
-func (t *Table) mismatch(protectors []Protector) error {
-	if len(protectors) == 0 {
-		return fmt.Errorf("no protector is given; %v needs one", t.inOrder()[0])
-	}
-	var all []error
-	for _, p := range protectors {
-		for _, s := range t.inOrder() {
-			all = append(all, fmt.Errorf("%s does not open %v", title(p), s))
-		}
-	}
-	return errors.Join(all...)
-}
-
 // title is what to call a protector in a message.
 func title(p Protector) string {
 	if s, ok := p.(fmt.Stringer); ok {
@@ -193,8 +54,8 @@ func title(p Protector) string {
 	return p.Reference()
 }
 
-// take makes key, which it owns from now on, the root key in memory.
-func (r *Root) take(key []byte) error {
+// take makes key, which it owns from now on, the root key in memory; s is where it came from.
+func (r *Root) take(key []byte, s *Slot) error {
 	wrapping, err := subkey(key, "root key: wrap")
 	if err != nil {
 		return err
@@ -204,6 +65,7 @@ func (r *Root) take(key []byte) error {
 	if err != nil {
 		return err
 	}
+	r.by.Store(s)
 	r.open.Store(&openRoot{key: key, rows: rows})
 	return nil
 }
@@ -221,6 +83,14 @@ func (r *Root) Seal() {
 	defer o.mu.Unlock()
 	clear(o.key)
 	o.key = nil
+}
+
+// OpenedBy is the slot that the root key in memory came from, as it was then; nil while the server is sealed.
+func (r *Root) OpenedBy() *Slot {
+	if !r.Unsealed() {
+		return nil
+	}
+	return r.by.Load()
 }
 
 // Slots reads the table, for reports.
@@ -258,7 +128,7 @@ type rootProtector struct{ root *Root }
 func (p rootProtector) Reference() string    { return RootReference }
 func (p rootProtector) Mechanism() Mechanism { return MechanismXAES256GCM }
 
-func (p rootProtector) Wrap(_ context.Context, key []byte) ([]byte, error) {
+func (p rootProtector) Wrap(_ context.Context, key []byte, _ Binding) ([]byte, error) {
 	o := p.root.open.Load()
 	if o == nil {
 		return nil, ErrSealed
@@ -266,12 +136,12 @@ func (p rootProtector) Wrap(_ context.Context, key []byte) ([]byte, error) {
 	return o.rows.seal(key, nil)
 }
 
-func (p rootProtector) Unwrap(_ context.Context, m Mechanism, wrapped []byte) ([]byte, error) {
+func (p rootProtector) Unwrap(_ context.Context, wrapped []byte, b Binding) ([]byte, error) {
 	o := p.root.open.Load()
 	if o == nil {
 		return nil, ErrSealed
 	}
-	if m != MechanismXAES256GCM {
+	if b.Header.Mechanism != MechanismXAES256GCM {
 		return nil, ErrDecrypt
 	}
 	return o.rows.open(wrapped, nil)

@@ -147,7 +147,8 @@ func TestRootAddConflict(t *testing.T) {
 	require.NoError(t, a.Add(t.Context(), testProtector(t, 2), SlotActive))
 	key, err := b.copyKey()
 	require.NoError(t, err)
-	require.ErrorIs(t, b.add(t.Context(), old, testProtector(t, 3), SlotActive, key), ErrTableChanged)
+	_, err = b.add(t.Context(), old, testProtector(t, 3), SlotActive, key)
+	require.ErrorIs(t, err, ErrTableChanged)
 }
 
 func TestRootTableTampered(t *testing.T) {
@@ -182,7 +183,7 @@ func TestRootTableTampered(t *testing.T) {
 // brokenProtector wraps, but does not unwrap to the same.
 type brokenProtector struct{ *MasterKey }
 
-func (p brokenProtector) Unwrap(context.Context, Mechanism, []byte) ([]byte, error) {
+func (p brokenProtector) Unwrap(context.Context, []byte, Binding) ([]byte, error) {
 	return make([]byte, 32), nil
 }
 
