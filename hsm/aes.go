@@ -122,13 +122,19 @@ func (k *aesKey) Unwrap(ctx context.Context, p *kmip.CryptographicParameters, wr
 	return k.open(ctx, row, wrapped[:c.iv], nil, wrapped[c.iv:])
 }
 
-// wrapping is the row for wrapping keys.
+// wrapping is the row for wrapping keys. A wrapping key, which does not encrypt, wraps by RFC 5649 where no mode is said.
 func (k *aesKey) wrapping(p *kmip.CryptographicParameters) (int, error) {
 	p = k.parameters(p, forWrapping)
 	row, err := cipherFor(p)
+	wraps := k.first.wrapsOnly()
+	if err == nil && row == cipherGCM && wraps && p.BlockCipherMode == 0 {
+		row = cipherKWP
+	}
 	switch {
 	case err != nil:
 		return 0, err
+	case row == cipherGCM && wraps:
+		return 0, unsupported("%q wraps keys in the token and encrypts nothing there: its modes are NISTKeyWrap and AESKeyWrapPadding, not GCM", k.slot.identifier(k.first.name))
 	case row != cipherGCM && !ciphers[row].wraps:
 		return 0, unsupported("wrapping keys with AES in mode %v is not supported", ciphers[row].mode)
 	case p.RandomIV != nil && !*p.RandomIV:
@@ -220,6 +226,12 @@ func (k *aesKey) open(ctx context.Context, row int, iv, additional, sealed []byt
 	return out, nil
 }
 
+// wrapsOnly says whether the token lets a key wrap or unwrap, and neither encrypt nor decrypt.
+func (o *object) wrapsOnly() bool {
+	f := o.flags
+	return (f[pkcs11.CKA_WRAP] || f[pkcs11.CKA_UNWRAP]) && !f[pkcs11.CKA_ENCRYPT] && !f[pkcs11.CKA_DECRYPT]
+}
+
 // wrapKey lets the token wrap material: it becomes a session object for as long as that takes, readable because the token
 // wraps nothing else, and goes with the session if anything fails.
 func (k *aesKey) wrapKey(ctx context.Context, row int, material []byte) (out []byte, err error) {
@@ -228,6 +240,8 @@ func (k *aesKey) wrapKey(ctx context.Context, row int, material []byte) (out []b
 		return nil, invalid("there is nothing to wrap")
 	case row == cipherKW && (len(material)%8 != 0 || len(material) < 16):
 		return nil, invalid("RFC 3394 wraps multiples of 8 bytes, at least 16, not %d", len(material))
+	case !k.first.flags[pkcs11.CKA_WRAP] && k.first.flags[pkcs11.CKA_ENCRYPT]:
+		return k.stepped(ctx, row, material)
 	}
 	err = k.use(ctx, func(c *connection, s session, h handle) error {
 		m, err := c.mechanism(row)
@@ -261,6 +275,9 @@ func (k *aesKey) unwrapKey(ctx context.Context, row int, wrapped []byte) (materi
 	}
 	if len(wrapped) < least || len(wrapped)%8 != 0 {
 		return nil, kmip.Errorf(kmip.ResultReasonCryptographicFailure, decryptionFailed)
+	}
+	if !k.first.flags[pkcs11.CKA_UNWRAP] && k.first.flags[pkcs11.CKA_DECRYPT] {
+		return k.steppedBack(ctx, row, wrapped)
 	}
 	err = k.use(ctx, func(c *connection, s session, h handle) error {
 		m, err := c.mechanism(row)

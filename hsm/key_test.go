@@ -11,6 +11,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,9 +30,12 @@ func mode(m kmip.BlockCipherMode, padding kmip.PaddingMethod) *kmip.Cryptographi
 }
 
 // clearKey makes an AES key that may leave, and gives it with its value.
-func clearKey(t *testing.T, h *HSM, name string, bits int32) (kmip.Key, []byte) {
+func clearKey(t *testing.T, h *HSM, name string, bits int32, mask ...kmip.CryptographicUsageMask) (kmip.Key, []byte) {
 	t.Helper()
 	made := aesObject(name, bits)
+	for _, m := range mask {
+		made.Attributes = made.Attributes.With(ttlv.TagCryptographicUsageMask, m)
+	}
 	made.Attributes = made.Attributes.With(ttlv.TagSensitive, false)
 	require.NoError(t, h.Generate(t.Context(), made))
 	o, err := h.Object(t.Context(), uid(name))
@@ -132,10 +136,36 @@ func TestAESRefusesParameters(t *testing.T) {
 	}
 }
 
+// wrappingKey is the mask of a key that wraps others, and no data.
+const wrappingKey = kmip.CryptographicUsageMaskWrapKey | kmip.CryptographicUsageMaskUnwrapKey
+
+// A data key wraps block by block, a wrapping key with C_WrapKey: the answers are the same.
 func TestWrapModes(t *testing.T) {
 	h := open(t)
-	key, value := clearKey(t, h, "k", 256)
-	for _, m := range []kmip.BlockCipherMode{kmip.BlockCipherModeGCM, kmip.BlockCipherModeNISTKeyWrap, kmip.BlockCipherModeAESKeyWrapPadding} {
+	key, value := clearKey(t, h, "data", 256)
+	testWrapModes(t, h, key, value, kmip.BlockCipherModeGCM, kmip.BlockCipherModeNISTKeyWrap, kmip.BlockCipherModeAESKeyWrapPadding)
+	_, err := key.Wrap(t.Context(), mode(kmip.BlockCipherModeNISTKeyWrap, 0), make([]byte, mostStepped+8))
+	require.Equal(t, kmip.ResultReasonInvalidField, kmip.ReasonOf(err))
+
+	key, value = clearKey(t, h, "wrapping", 256, wrappingKey)
+	testWrapModes(t, h, key, value, kmip.BlockCipherModeNISTKeyWrap, kmip.BlockCipherModeAESKeyWrapPadding)
+	_, err = key.Wrap(t.Context(), mode(kmip.BlockCipherModeNISTKeyWrap, 0), make([]byte, mostStepped+8))
+	require.NoError(t, err)
+	_, err = key.Wrap(t.Context(), mode(kmip.BlockCipherModeGCM, 0), make([]byte, 32))
+	require.ErrorContains(t, err, "encrypts nothing")
+	_, err = key.Encrypt(t.Context(), &kmip.EncryptRequest{Data: []byte("data")})
+	require.Equal(t, kmip.ResultReasonIncompatibleCryptographicUsageMask, kmip.ReasonOf(err))
+	wrapped, err := key.Wrap(t.Context(), nil, make([]byte, 32))
+	require.NoError(t, err)
+	require.Equal(t, openSSLWrap(t, kmip.BlockCipherModeAESKeyWrapPadding, value, make([]byte, 32)), wrapped, "what is meant where nothing is said")
+	back, err := key.Unwrap(t.Context(), nil, wrapped)
+	require.NoError(t, err)
+	require.Equal(t, make([]byte, 32), back)
+}
+
+func testWrapModes(t *testing.T, h *HSM, key kmip.Key, value []byte, modes ...kmip.BlockCipherMode) {
+	t.Helper()
+	for _, m := range modes {
 		for _, size := range []int{16, 24, 32, 40, 64, 1216} {
 			material := make([]byte, size)
 			rand.Read(material)
@@ -172,23 +202,27 @@ func TestWrapModes(t *testing.T) {
 	require.Error(t, err)
 }
 
-// SoftHSM 2.6.1 would pad 20 bytes with zeros and give 24 back.
+// SoftHSM 2.6.1 would pad 20 bytes with zeros and give 24 back. A key that encrypts wraps without C_WrapKey, and any length.
 func TestWrapRefusesWhatTheTokenCorrupts(t *testing.T) {
 	h := open(t)
-	key, value := clearKey(t, h, "k", 256)
-	material := make([]byte, 20)
-	rand.Read(material)
 	p := mode(kmip.BlockCipherModeAESKeyWrapPadding, 0)
-	wrapped, err := key.Wrap(t.Context(), p, material)
-	if h.slots[4].conn.Load().proof.anyLength {
-		require.NoError(t, err)
-		require.Equal(t, openSSLWrap(t, kmip.BlockCipherModeAESKeyWrapPadding, value, material), wrapped)
-	} else {
-		require.ErrorContains(t, err, "multiples of 8 bytes only, not 20")
+	for _, mask := range []kmip.CryptographicUsageMask{0, wrappingKey} {
+		key, value := clearKey(t, h, fmt.Sprintf("k%d", mask), 256, mask)
+		for _, size := range []int{1, 8, 20} {
+			material := make([]byte, size)
+			rand.Read(material)
+			wrapped, err := key.Wrap(t.Context(), p, material)
+			if mask == 0 || size == 8 || h.slots[4].conn.Load().proof.anyLength {
+				require.NoError(t, err)
+				require.Equal(t, openSSLWrap(t, kmip.BlockCipherModeAESKeyWrapPadding, value, material), wrapped)
+			} else {
+				require.ErrorContains(t, err, fmt.Sprintf("multiples of 8 bytes only, not %d", size))
+			}
+			got, err := key.Unwrap(t.Context(), p, openSSLWrap(t, kmip.BlockCipherModeAESKeyWrapPadding, value, material))
+			require.NoError(t, err, "what others wrapped is unwrapped")
+			require.Equal(t, material, got)
+		}
 	}
-	got, err := key.Unwrap(t.Context(), p, openSSLWrap(t, kmip.BlockCipherModeAESKeyWrapPadding, value, material))
-	require.NoError(t, err, "what others wrapped is unwrapped")
-	require.Equal(t, material, got)
 }
 
 // openSSL runs the tool on input.

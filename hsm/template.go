@@ -47,34 +47,59 @@ type use struct {
 	mask      kmip.CryptographicUsageMask
 }
 
-// What the bits allow. Wrapping with AES may take C_Encrypt (GCM) or C_WrapKey (RFC 3394, RFC 5649), and so may Encrypt: each
-// bit allows both in the token, and the door tells the two operations apart. A MAC is verified by computing it again, so that
-// either bit allows C_Sign.
+// What the bits allow. A token that has CKA_WRAP and CKA_DECRYPT on one key gives any extractable key away in clear: wrap it, and
+// decrypt that. So no key has both, nor CKA_ENCRYPT and CKA_WRAP: an AES key whose mask has Encrypt or Decrypt is a data key, or a
+// key-encryption key (rows are wrapped with C_Encrypt, in mode GCM); one that only wraps keys is a wrapping key, for C_WrapKey and
+// C_UnwrapKey alone. The private half of a pair that unwraps has CKA_DECRYPT too, for OAEP with a hash that the token lacks. A MAC
+// is verified by computing it again, so that either bit allows C_Sign.
 var (
 	seals      = kmip.CryptographicUsageMaskEncrypt | kmip.CryptographicUsageMaskWrapKey
 	opens      = kmip.CryptographicUsageMaskDecrypt | kmip.CryptographicUsageMaskUnwrapKey
 	signs      = kmip.CryptographicUsageMaskSign | kmip.CryptographicUsageMaskCertificateSign | kmip.CryptographicUsageMaskCRLSign
-	aesUses    = []use{{pkcs11.CKA_ENCRYPT, seals}, {pkcs11.CKA_WRAP, seals}, {pkcs11.CKA_DECRYPT, opens}, {pkcs11.CKA_UNWRAP, opens}}
+	dataUses   = []use{{pkcs11.CKA_ENCRYPT, seals}, {pkcs11.CKA_DECRYPT, opens}, {pkcs11.CKA_WRAP, 0}, {pkcs11.CKA_UNWRAP, 0}}
+	wrapUses   = []use{{pkcs11.CKA_ENCRYPT, 0}, {pkcs11.CKA_DECRYPT, 0}, {pkcs11.CKA_WRAP, seals}, {pkcs11.CKA_UNWRAP, opens}}
 	macs       = kmip.CryptographicUsageMaskMACGenerate | kmip.CryptographicUsageMaskMACVerify
 	hmacUses   = []use{{pkcs11.CKA_SIGN, macs}, {pkcs11.CKA_VERIFY, macs}}
-	rsaPrivate = []use{{pkcs11.CKA_DECRYPT, opens}, {pkcs11.CKA_UNWRAP, opens}, {pkcs11.CKA_SIGN, signs}}
-	rsaPublic  = []use{{pkcs11.CKA_ENCRYPT, seals}, {pkcs11.CKA_WRAP, seals}, {pkcs11.CKA_VERIFY, kmip.CryptographicUsageMaskVerify}}
+	rsaPrivate = []use{{pkcs11.CKA_DECRYPT, opens}, {pkcs11.CKA_UNWRAP, kmip.CryptographicUsageMaskUnwrapKey}, {pkcs11.CKA_SIGN, signs}}
+	rsaPublic  = []use{{pkcs11.CKA_ENCRYPT, seals}, {pkcs11.CKA_WRAP, 0}, {pkcs11.CKA_VERIFY, kmip.CryptographicUsageMaskVerify}}
+	rsaWraps   = []use{{pkcs11.CKA_ENCRYPT, 0}, {pkcs11.CKA_WRAP, seals}, {pkcs11.CKA_VERIFY, kmip.CryptographicUsageMaskVerify}}
 	ecPrivate  = []use{{pkcs11.CKA_SIGN, signs}, {pkcs11.CKA_DERIVE, kmip.CryptographicUsageMaskKeyAgreement | kmip.CryptographicUsageMaskDeriveKey}}
 	ecPublic   = []use{{pkcs11.CKA_VERIFY, kmip.CryptographicUsageMaskVerify}}
 )
+
+// wrapsOnly says whether a mask lets keys be wrapped, and no data be encrypted.
+func wrapsOnly(mask kmip.CryptographicUsageMask) bool {
+	const keys, data = kmip.CryptographicUsageMaskWrapKey | kmip.CryptographicUsageMaskUnwrapKey, kmip.CryptographicUsageMaskEncrypt | kmip.CryptographicUsageMaskDecrypt
+	return mask&keys != 0 && mask&data == 0
+}
+
+// aesUses and rsaPublicUses are the uses of a key with that mask.
+func aesUses(mask kmip.CryptographicUsageMask) []use {
+	if wrapsOnly(mask) {
+		return wrapUses
+	}
+	return dataUses
+}
+
+func rsaPublicUses(mask kmip.CryptographicUsageMask) []use {
+	if wrapsOnly(mask) {
+		return rsaWraps
+	}
+	return rsaPublic
+}
 
 // allowed are the attributes that a mask asks for; all of them where there is none.
 func allowed(mask kmip.CryptographicUsageMask, uses []use) template {
 	var t template
 	for _, u := range uses {
-		t = append(t, attribute{u.attribute, flag(mask == 0 || mask&u.mask != 0)})
+		t = append(t, attribute{u.attribute, flag(mask == 0 && u.mask != 0 || mask&u.mask != 0)})
 	}
 	return t
 }
 
 // secretKey says how a symmetric key is made.
 func secretKey(label string, a kmip.Attributes) (making, error) {
-	kind, mechanism, uses := uint(pkcs11.CKK_AES), uint(pkcs11.CKM_AES_KEY_GEN), aesUses
+	kind, mechanism, uses := uint(pkcs11.CKK_AES), uint(pkcs11.CKM_AES_KEY_GEN), aesUses(a.UsageMask())
 	bits := a.Length()
 	_, hmac := hmacs[a.Algorithm()]
 	switch {
@@ -110,7 +135,7 @@ func keyPair(label, publicLabel string, private, public kmip.Attributes) (mechan
 	uses, publicUses := ecPrivate, ecPublic
 	switch algorithm := private.Algorithm(); {
 	case algorithm == kmip.CryptographicAlgorithmRSA:
-		mechanism, uses, publicUses = pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN, rsaPrivate, rsaPublic
+		mechanism, uses, publicUses = pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN, rsaPrivate, rsaPublicUses(public.UsageMask())
 		pub, err = rsaSize(private.Length())
 	case ellipticAlgorithm(algorithm):
 		mechanism = pkcs11.CKM_EC_KEY_PAIR_GEN

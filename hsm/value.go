@@ -233,7 +233,7 @@ func publicMaterial(label string, a kmip.Attributes, kb *kmip.KeyBlock) (templat
 	uses := ecPublic
 	switch k := key.(type) {
 	case *rsa.PublicKey:
-		t, uses = rsaPublicTemplate(k), rsaPublic
+		t, uses = rsaPublicTemplate(k), rsaPublicUses(a.UsageMask())
 	case *ecdsa.PublicKey:
 		t, err = ecPublicTemplate(k)
 	default:

@@ -77,10 +77,13 @@ type keyProtector struct {
 }
 
 // KeyProtector makes a protector of a managed key. Its attributes decide the mechanism: AES-GCM for an AES key, RSA-OAEP
-// with SHA-256 for either half of an RSA pair.
+// with SHA-256 for either half of an RSA pair; RFC 5649 for an AES key that wraps keys and encrypts no data.
 func KeyProtector(reference string, key kmip.Key, a kmip.Attributes) (Protector, error) {
 	switch alg := a.Algorithm(); alg {
 	case kmip.CryptographicAlgorithmAES:
+		if mask := a.UsageMask(); mask&kmip.CryptographicUsageMaskWrapKey != 0 && mask&kmip.CryptographicUsageMaskEncrypt == 0 {
+			return &keyProtector{reference, key, MechanismAESKWP}, nil
+		}
 		return &keyProtector{reference, key, MechanismAESGCM}, nil
 	case kmip.CryptographicAlgorithmRSA:
 		return &keyProtector{reference, key, MechanismRSAOAEPSHA256}, nil
