@@ -13,9 +13,6 @@ import (
 	"unicode/utf8"
 )
 
-// mostSeed is in bytes.
-const mostSeed = 4096
-
 // notYet ends the fault of a key that asks for something this version does not have.
 const notYet = "is not available in this version"
 
@@ -72,6 +69,7 @@ func (c *Config) check() []fault {
 		}
 	}
 	k.modules(c)
+	k.entropy(c)
 	k.seal(&c.Seal)
 	k.limits(&c.Limits)
 	k.certify(&c.Certify)
@@ -85,7 +83,7 @@ func (k *checking) general(c *Config) {
 	for _, list := range []struct {
 		key        string
 		identities []string
-	}{{"hsm_admin", c.HSMAdmin}, {"admin", c.Admin}, {"create", c.Create}} {
+	}{{"hsm_admin", c.HSMAdmin}, {"admin", c.Admin}, {"create", c.Create}, {"entropy.users", c.Entropy.Users}} {
 		for i, identity := range list.identities {
 			if fault := badIdentity(identity); fault != "" {
 				k.fault(fmt.Sprintf("%s[%d]", list.key, i), "%q is no identity: %s", identity, fault)
@@ -109,14 +107,6 @@ func (k *checking) general(c *Config) {
 	}
 	if c.Audit.File == c.DataDir || c.Audit.File == "" {
 		k.fault("audit.file", "the audit log needs a file")
-	}
-	if c.Entropy.Mode == "augmentation" {
-		k.fault("entropy.mode", "augmentation %s; \"off\" is", notYet)
-	} else if c.Entropy.Mode != "off" {
-		k.fault("entropy.mode", "%q: \"off\"", c.Entropy.Mode)
-	}
-	if n := c.Entropy.Seed; n < -1 || n > mostSeed {
-		k.fault("entropy.seed", "%d: -1 to %d", n, mostSeed)
 	}
 }
 

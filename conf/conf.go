@@ -142,10 +142,14 @@ type Previous struct {
 
 // Entropy is where random bytes come from beside the operating system.
 type Entropy struct {
-	// Mode is off.
+	// Mode is off, or augmentation: what is made comes of random bytes of the operating system and of a token together.
 	Mode string `toml:"mode"`
-	// Slot would be the number of the slot they come from.
+	// Slot is the number of the token's slot.
 	Slot uint32 `toml:"slot"`
+	// Scope is all: every key; or opt-in: those whose request asks for it (Strongroom-Entropy), and those of Users.
+	Scope string `toml:"scope"`
+	// Users are the identities for whom everything is made so, in the scope opt-in.
+	Users []string `toml:"users"`
 	// Seed is how many bytes of a client's RNG Seed are mixed into the operating system's generator; 0 is none of them, -1
 	// refuses the operation.
 	Seed int `toml:"seed"`
@@ -205,7 +209,7 @@ func Default() *Config {
 		KMIP:    KMIP{Listen: "127.0.0.1:5696", Certificate: "tls/server.crt", PrivateKey: "tls/server.key", ClientCA: "tls/ca.crt", Identity: "cn", TLSMin: "1.2"},
 		Store:   Store{URL: "sqlite:strongroom.db"},
 		Seal:    Seal{Strategy: "software", MasterKeyFile: "master.key", Mechanism: "auto", RSAOAEPHash: "sha256"},
-		Entropy: Entropy{Mode: "off"},
+		Entropy: Entropy{Mode: "off", Scope: "all"},
 		Limits: Limits{
 			MessageSize: 2 << 20, MessageDepth: 32, MessageItems: 65536, BatchCount: 1000,
 			Connections: 4096, ConnectionsPerIdentity: 1024, RequestsInFlight: 1024,

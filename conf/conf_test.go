@@ -30,7 +30,7 @@ func TestExample(t *testing.T) {
 		if _, ok := places[name]; !ok {
 			require.Contains(t, []string{
 				"hsm", "hsm[0].slot", "hsm[0].slot[0].token_serial", "hsm[0].slot[0].slot_id", "hsm[0].slot[0].slot_index",
-				"hsm[0].slot[0].pin_env", "hsm[0].slot[0].pin_credential", "entropy.slot",
+				"hsm[0].slot[0].pin_env", "hsm[0].slot[0].pin_credential",
 				"seal.slot", "seal.key_label", "seal.default_key_label", "seal.mechanism", "seal.rsa_oaep_hash", "seal.generate_key",
 				"seal.previous", "seal.previous.strategy", "seal.previous.master_key_file", "seal.previous.slot", "seal.previous.key_label",
 			}, name)
@@ -84,7 +84,7 @@ env = { A = 1 }
 strategy = "hsm"
 key_label = "k"
 [entropy]
-mode = "augmentation"
+mode = "lava"
 [limits]
 batch_count = 0
 read_timeout = 30
@@ -117,7 +117,7 @@ requests_per_second = nan
   line 30: hsm[1].slot[1].pin_credential: "../a": the name of a file in $CREDENTIALS_DIRECTORY
   line 32: seal.strategy: "hsm" is not available in this version; "software", a master key file, is
   line 33: seal.key_label: it is for the strategy "hsm", which is not available in this version
-  line 35: entropy.mode: augmentation is not available in this version; "off" is
+  line 35: entropy.mode: "lava": "off" or "augmentation"
   line 37: limits.batch_count: 0: a number from 1 to 1048576
   line 38: limits.read_timeout: a duration such as "30s" is wanted
   line 39: limits.requests_per_second: a number is wanted
@@ -163,6 +163,10 @@ func TestLoadRefuses(t *testing.T) {
 		"[seal]\ngenerate_key = true":                                              "seal.generate_key: ",
 		"[seal]\ngenerate_key = \"yes\"":                                           "seal.generate_key: true or false is wanted",
 		"[entropy]\nmode = \"lava\"":                                               "entropy.mode: ",
+		"[entropy]\nmode = \"augmentation\"":                                       "entropy.slot: 0: no",
+		"[entropy]\nscope = \"some\"":                                              "entropy.scope: ",
+		"[entropy]\nusers = [\"a\"]":                                               "entropy.users: they are for",
+		"[entropy]\nscope = \"opt-in\"\nusers = [\"\"]":                            "entropy.users[0]: ",
 		"[entropy]\nseed = -2":                                                     "entropy.seed: ",
 		"[entropy]\nseed = 4097":                                                   "entropy.seed: ",
 		"[audit]\nfile = \"\"":                                                     "audit.file: ",

@@ -90,7 +90,8 @@ typedef struct {
 		ck_ulong *);
 	ck_ulong (*wrap_key)(ck_ulong, ck_mechanism *, ck_ulong, ck_ulong, ck_byte *, ck_ulong *);
 	ck_ulong (*unwrap_key)(ck_ulong, ck_mechanism *, ck_ulong, ck_byte *, ck_ulong, ck_attribute *, ck_ulong, ck_ulong *);
-	void *derive_key, *seed_random;
+	void *derive_key;
+	ck_ulong (*seed_random)(ck_ulong, ck_byte *, ck_ulong);
 	ck_ulong (*generate_random)(ck_ulong, ck_byte *, ck_ulong);
 	void *get_function_status, *cancel_function, *wait_for_slot_event;
 } ck_functions;
@@ -257,6 +258,7 @@ sr_result sr_session_state(void *m, ck_ulong session) {
 	return r;
 }
 
+ck_ulong sr_seed_random(void *m, ck_ulong session, ck_byte *seed, ck_ulong n) { return F(m)->seed_random(session, some(seed), n); }
 ck_ulong sr_random(void *m, ck_ulong session, ck_byte *out, ck_ulong n) { return F(m)->generate_random(session, some(out), n); }
 
 sr_result sr_find(void *m, ck_ulong session, SR_TEMPLATE(t), ck_ulong *handles, ck_ulong max) {

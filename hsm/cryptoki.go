@@ -20,6 +20,7 @@ type cryptoki interface {
 	state(s session) (uint, error)      // CKS_xxx
 	login(s session, slot *Slot) error  // as CKU_USER, with the PIN of slot
 	random(s session, out []byte) error // fills out
+	seedRandom(s session, data []byte) error
 	destroy(s session, object handle) error
 	create(s session, t template) (handle, error)
 	generate(s session, mechanism uint, t template) (handle, error)

@@ -55,6 +55,7 @@ ck_ulong sr_close_session(void *m, ck_ulong session);
 ck_ulong sr_login(void *m, ck_ulong session, ck_byte *pin, ck_ulong pin_len);
 sr_result sr_session_state(void *m, ck_ulong session);
 ck_ulong sr_random(void *m, ck_ulong session, ck_byte *out, ck_ulong n);
+ck_ulong sr_seed_random(void *m, ck_ulong session, ck_byte *seed, ck_ulong n);
 
 sr_result sr_find(void *m, ck_ulong session, SR_TEMPLATE(t), ck_ulong *handles, ck_ulong max);
 

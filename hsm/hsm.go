@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/miekg/pkcs11"
+
 	"strongroom/kmip"
 )
 
@@ -194,6 +196,20 @@ func (h *HSM) Random(ctx context.Context, number uint32, b []byte) error {
 		}
 		return nil
 	}))
+}
+
+// SeedRandom mixes data into the generator of a slot's token, where that takes any: it never replaces what the token has of its own
+// (PKCS#11 2.40 §5.15.1).
+func (h *HSM) SeedRandom(ctx context.Context, number uint32, data []byte) error {
+	s := h.slots[number]
+	if s == nil {
+		return h.unknown(number)
+	}
+	err := s.do(ctx, func(c *connection, ss session) error { return c.module.lib.seedRandom(ss, data) })
+	if is(err, pkcs11.CKR_RANDOM_SEED_NOT_SUPPORTED) || is(err, pkcs11.CKR_RANDOM_NO_RNG) || is(err, pkcs11.CKR_FUNCTION_NOT_SUPPORTED) {
+		return nil
+	}
+	return s.tell(err)
 }
 
 // route takes an identifier apart.

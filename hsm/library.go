@@ -171,6 +171,10 @@ func (l *library) random(s session, out []byte) error {
 	return check(C.sr_random(l.functions, C.ck_ulong(s), bytesOf(out), C.ck_ulong(len(out))))
 }
 
+func (l *library) seedRandom(s session, data []byte) error {
+	return check(C.sr_seed_random(l.functions, C.ck_ulong(s), bytesOf(data), C.ck_ulong(len(data))))
+}
+
 func (l *library) destroy(s session, object handle) error {
 	return check(C.sr_destroy(l.functions, C.ck_ulong(s), C.ck_ulong(object)))
 }

@@ -334,6 +334,10 @@ func (r *remote) random(s session, out []byte) error {
 	})
 }
 
+func (r *remote) seedRandom(s session, data []byte) error {
+	return r.call(fnSeedRandom, func(w *writing) { w.uint(uint(s)); w.bytes(data) }, nil)
+}
+
 func (r *remote) destroy(s session, object handle) error {
 	return r.call(fnDestroy, in(s, uint(object)), nil)
 }

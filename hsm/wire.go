@@ -42,6 +42,7 @@ const (
 	fnSign
 	fnWrap
 	fnUnwrap
+	fnSeedRandom
 )
 
 // How a call ended.

@@ -110,6 +110,8 @@ func (r *reading) arguments(f function) (a arguments) {
 		a.number = r.uint()
 	case fnRandom:
 		a.room = r.room()
+	case fnSeedRandom:
+		a.data = r.bytes()
 	case fnDestroy:
 		a.object = handle(r.uint())
 	case fnCreate:
@@ -189,6 +191,8 @@ func (w *worker) inSession(f function, a arguments) (out writing, err error) {
 		b := make([]byte, a.room)
 		err := w.lib.random(s, b)
 		return b, err
+	case fnSeedRandom:
+		return nil, w.lib.seedRandom(s, a.data)
 	case fnDestroy:
 		return nil, w.lib.destroy(s, a.object)
 	case fnCreate:

@@ -48,6 +48,14 @@ func (o *Object) Clone() *Object {
 	return &c
 }
 
+// Owner is the one owner of an object in the database, "" without one.
+func (o *Object) Owner() string {
+	if len(o.Owners) == 0 {
+		return ""
+	}
+	return o.Owners[0]
+}
+
 // ObjectType is the object's type, 0 when it is not known.
 func (o *Object) ObjectType() ObjectType {
 	t, _ := Get[ObjectType](o.Attributes, ttlv.TagObjectType)

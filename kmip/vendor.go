@@ -10,6 +10,9 @@ const (
 	AttributeWrappingKeyID = "Strongroom-WrappingKeyID"
 	// AttributeTag is client-set, with many instances: a word to find objects by.
 	AttributeTag = "Strongroom-Tag"
+	// AttributeEntropy asks, set by the client at creation, for random bytes of a token too where the server takes them for those
+	// who ask; set by the server, it says that they went into the material. Its value is EntropyAugmentation.
+	AttributeEntropy = "Strongroom-Entropy"
 	// AttributeProtection is server-set: how the material is kept, one of the Protection values.
 	AttributeProtection = "Strongroom-Protection"
 	// AttributeSplit is server-set: the same text for all parts of one split key.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"strongroom/kmip"
@@ -20,11 +21,29 @@ var (
 
 // Generate makes a symmetric key and keeps it.
 func (s *Store) Generate(ctx context.Context, o *kmip.Object) error {
-	v, err := soft.Generate(o.Attributes)
+	random, err := s.random(ctx, o, "key")
+	if err != nil {
+		return err
+	}
+	v, err := soft.Generate(o.Attributes, random)
 	if err != nil {
 		return err
 	}
 	return s.Register(ctx, o, v)
+}
+
+// random is where the material of a new object comes from, which is noted in its attributes; nil is crypto/rand.
+func (s *Store) random(ctx context.Context, o *kmip.Object, purpose string) (io.Reader, error) {
+	random, err := s.options.Random.Reader(ctx, o.Owner(), o.Attributes, purpose)
+	switch {
+	case err != nil:
+		return nil, err
+	case random != nil:
+		o.Attributes = o.Attributes.WithVendor(kmip.VendorServer, kmip.AttributeEntropy, kmip.EntropyAugmentation)
+	default:
+		o.Attributes = o.Attributes.WithoutVendor(kmip.VendorServer, kmip.AttributeEntropy)
+	}
+	return random, nil
 }
 
 // Register keeps an object that comes with its material.
@@ -48,7 +67,11 @@ func (s *Store) GeneratePair(ctx context.Context, private, public *kmip.Object) 
 			return err
 		}
 	}
-	privateValue, publicValue, err := soft.GeneratePair(private.Attributes, public.Attributes)
+	random, err := s.random(ctx, private, "key pair")
+	if err != nil {
+		return err
+	}
+	privateValue, publicValue, err := soft.GeneratePair(private.Attributes, public.Attributes, random)
 	if err != nil {
 		return err
 	}

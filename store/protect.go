@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"strongroom/kmip"
@@ -114,7 +115,11 @@ func (s *Store) seal(ctx context.Context, o *kmip.Object, plain []byte) (*seal.E
 
 func (s *Store) sealUnder(ctx context.Context, p seal.Protector, generation uint32, o *kmip.Object, plain []byte) (*seal.Envelope, error) {
 	context := bound(o.UniqueIdentifier, o.Owners[0], o.ObjectType(), o.Attributes)
-	e, err := seal.Seal(ctx, s.options.Random, p, seal.Label{Purpose: seal.PurposeObject, Generation: generation}, context, plain)
+	random, err := s.dataKeys(ctx, o.Owner(), o.Attributes)
+	if err != nil {
+		return nil, err
+	}
+	e, err := seal.Seal(ctx, random, p, seal.Label{Purpose: seal.PurposeObject, Generation: generation}, context, plain)
 	if err == nil {
 		return e, nil
 	}
@@ -122,6 +127,14 @@ func (s *Store) sealUnder(ctx context.Context, p seal.Protector, generation uint
 		return nil, wrappingError(uid, err)
 	}
 	return nil, err
+}
+
+// dataKeys is where the data key and the IV of an envelope come from, nil for crypto/rand.
+func (s *Store) dataKeys(ctx context.Context, owner string, a kmip.Attributes) (io.Reader, error) {
+	if s.options.Random == nil {
+		return nil, nil
+	}
+	return s.options.Random(ctx, owner, a, "data key")
 }
 
 // open gives a row's material; the caller clears it.

@@ -64,7 +64,11 @@ func (s *Store) PutSetting(ctx context.Context, name string, value []byte, revis
 	var raw []byte
 	if value != nil {
 		next.value = append([]byte{}, value...)
-		e, err := seal.Seal(ctx, s.options.Random, s.root.Protector(), seal.Label{Purpose: seal.PurposeSetting, Generation: uint32(next.revision)}, boundSetting(name), value)
+		random, err := s.dataKeys(ctx, "", nil)
+		if err != nil {
+			return err
+		}
+		e, err := seal.Seal(ctx, random, s.root.Protector(), seal.Label{Purpose: seal.PurposeSetting, Generation: uint32(next.revision)}, boundSetting(name), value)
 		if err != nil {
 			return fmt.Errorf("keeping the setting %q: %w", name, err)
 		}

@@ -31,8 +31,8 @@ type Options struct {
 	// key may be used for wrapping; its attributes decide the mechanism.
 	Protector func(ctx context.Context, uid string) (kmip.Key, kmip.Attributes, error)
 
-	// Random is where data keys and IVs come from, nil for crypto/rand.
-	Random io.Reader
+	// Random is where new keys, their data keys and IVs come from, nil for crypto/rand.
+	Random kmip.Random
 
 	// Memory is how much is kept in memory of objects that were used or made last, in bytes; 0 for 32 MB. An object with
 	// the usual attributes takes 3 KB.

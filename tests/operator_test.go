@@ -46,7 +46,7 @@ url = "postgres://db"
 strategy = "hsm"
 
 [entropy]
-mode = "augmentation"
+mode = "lava"
 
 [limits]
 message_size = 0

@@ -1,3 +1,6 @@
+// With entropy augmentation, Go's makers of RSA keys must read what they are given: store/soft/random.go.
+//go:debug cryptocustomrand=1
+
 // Strongroomd is the key server: it answers KMIP clients in front of PKCS#11 tokens and of a database of its own, and
 // it is its operator's tool as well.
 package main

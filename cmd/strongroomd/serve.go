@@ -17,6 +17,7 @@ import (
 	"strongroom/authz"
 	"strongroom/cache"
 	"strongroom/conf"
+	"strongroom/entropy"
 	"strongroom/hsm"
 	"strongroom/kmip"
 	"strongroom/kmip/server"
@@ -123,6 +124,7 @@ func serve(ctx context.Context, load func() (*conf.Config, error), log *slog.Log
 	warnOfSuites(credentials, log)
 	gate := server.NewGate(*credentials)
 	s := server.New(server.Config{
+		Random: backends.random(c), SeedToken: backends.seedToken(c),
 		Store: backends.store, HSM: backends.tokens(), Access: backends.store, Settings: backends.store, Rotation: backends.store, Authority: authority, Gate: gate,
 		Audit: audit, Limits: limitsOf(c), Seed: c.Entropy.Seed, Log: log, Version: version(),
 		Certification: certificationOf(c),
@@ -195,8 +197,9 @@ func reload(load func() (*conf.Config, error), gate *server.Gate, authority *ato
 
 // backends are the two of them, opened.
 type backends struct {
-	store *store.Store
-	hsm   *hsm.HSM // nil without a module
+	store   *store.Store
+	hsm     *hsm.HSM        // nil without a module
+	entropy *entropy.Source // nil without augmentation
 }
 
 // tokens is the HSM as a backend; nil without one.
@@ -221,7 +224,7 @@ func openBackends(ctx context.Context, c *conf.Config, opened kmip.Cache, log *s
 		return nil, err
 	}
 	b := new(backends)
-	if b.store, err = store.Open(ctx, c.Store.URL, store.Options{Cache: opened, KeyEncryptionKey: c.KeyEncryptionKey, Protector: b.protector, Log: log}); err != nil {
+	if b.store, err = store.Open(ctx, c.Store.URL, store.Options{Cache: opened, KeyEncryptionKey: c.KeyEncryptionKey, Protector: b.protector, Random: b.random(c), Log: log}); err != nil {
 		return nil, err
 	}
 	defer func() {

@@ -61,7 +61,7 @@ func (r *Request) mayChange(o *kmip.Object, a kmip.Attribute, allows func(*kmip.
 
 // ours says whether a vendor attribute is the server's to set.
 func ours(a kmip.Attribute) bool {
-	return a.Tag == ttlv.TagAttribute && (a.Vendor == kmip.VendorServer || a.Vendor == kmip.VendorClient && a.Name == kmip.AttributeWrappingKeyID)
+	return a.Tag == ttlv.TagAttribute && (a.Vendor == kmip.VendorServer || a.Vendor == kmip.VendorClient && (a.Name == kmip.AttributeWrappingKeyID || a.Name == kmip.AttributeEntropy))
 }
 
 // mayMove refuses to change a date that drives the state once it has done so. KMIP 2.1 §4.1, §4.18, §4.40, §4.41.

@@ -4,6 +4,7 @@ import (
 	"crypto/fips140"
 	"crypto/rand"
 	"fmt"
+	"io"
 	"os"
 
 	"strongroom/kmip"
@@ -32,19 +33,28 @@ func generatorOf(a kmip.Attributes) kmip.Attribute {
 // mostRandom is how many random bytes one request gets at most.
 const mostRandom = 64 << 10
 
-// rngRetrieve answers RNG Retrieve, from crypto/rand. KMIP 2.1 §6.1.49.
+// rngRetrieve answers RNG Retrieve, from where the keys of this client come from, too. KMIP 2.1 §6.1.49.
 func (r *Request) rngRetrieve(_ *call, q *kmip.RNGRetrieveRequest) (*kmip.RNGRetrieveResponse, error) {
 	if q.DataLength <= 0 || q.DataLength > mostRandom {
 		return nil, kmip.Errorf(kmip.ResultReasonInvalidField, "the Data Length is %d, must be 1 to %d bytes", q.DataLength, mostRandom)
 	}
+	random, err := r.server.Random.Reader(r.ctx, r.identity, nil, "RNG Retrieve")
+	if err != nil {
+		return nil, err
+	}
+	if random == nil {
+		random = rand.Reader
+	}
 	data := make([]byte, q.DataLength)
-	rand.Read(data) // never fails: it ends the program instead
+	if _, err := io.ReadFull(random, data); err != nil {
+		return nil, err
+	}
 	return &kmip.RNGRetrieveResponse{Data: data}, nil
 }
 
 // rngSeed answers RNG Seed (KMIP 2.1 §6.1.50). As much of the data as the configuration lets is mixed into the operating system's
 // generator, which serves every client's keys: it hashes what it is given into its state, and counts it for nothing, so that
-// nobody's seed makes it worse. None of it is used unless the configuration says so, which is no error.
+// nobody's seed makes it worse; so does the token that random bytes are taken from. None of it is used unless the configuration says so, which is no error.
 func (r *Request) rngSeed(_ *call, q *kmip.RNGSeedRequest) (*kmip.RNGSeedResponse, error) {
 	most := r.server.Seed
 	switch {
@@ -58,6 +68,11 @@ func (r *Request) rngSeed(_ *call, q *kmip.RNGSeedRequest) (*kmip.RNGSeedRespons
 	data := q.Data[:min(most, len(q.Data))]
 	if err := seed(data); err != nil {
 		return nil, fmt.Errorf("seeding the operating system's generator: %w", err)
+	}
+	if r.server.SeedToken != nil {
+		if err := r.server.SeedToken(r.ctx, data); err != nil {
+			return nil, err
+		}
 	}
 	return &kmip.RNGSeedResponse{DataLength: int32(len(data))}, nil
 }

@@ -86,6 +86,9 @@ type Config struct {
 	Audit     *Audit
 	Limits    Limits
 	Seed      int // bytes of an RNG Seed that the operating system's generator gets; -1 refuses the operation
+	// SeedToken mixes data of an RNG Seed into the generator of the token that Random takes bytes from, too; nil without one.
+	SeedToken func(ctx context.Context, data []byte) error
+	Random    kmip.Random // where what the server makes itself comes from; nil: crypto/rand
 	Log       *slog.Logger
 	Version   string // of the program, for Query
 

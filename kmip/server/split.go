@@ -26,7 +26,14 @@ func (r *Request) createSplitKey(k *call, q *kmip.CreateSplitKeyRequest) (*kmip.
 		return nil, err
 	}
 	defer clearMaterial(v)
-	parts, err := soft.Split(v, soft.Sharing{Method: q.SplitKeyMethod, Parts: int(q.SplitKeyParts), Threshold: int(q.SplitKeyThreshold), Prime: q.PrimeFieldSize})
+	random, err := r.server.Random.Reader(r.ctx, r.identity, given, "split key")
+	if err != nil {
+		return nil, err
+	}
+	parts, err := soft.Split(v, soft.Sharing{
+		Method: q.SplitKeyMethod, Parts: int(q.SplitKeyParts), Threshold: int(q.SplitKeyThreshold), Prime: q.PrimeFieldSize,
+		Random: random,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +69,11 @@ func (r *Request) toSplit(q *kmip.CreateSplitKeyRequest) (kmip.Attributes, []*km
 		if err := described(given); err != nil {
 			return nil, nil, nil, err
 		}
-		v, err := soft.Generate(given.With(ttlv.TagObjectType, kmip.ObjectTypeSymmetricKey))
+		random, err := r.server.Random.Reader(r.ctx, r.identity, given, "key")
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		v, err := soft.Generate(given.With(ttlv.TagObjectType, kmip.ObjectTypeSymmetricKey), random)
 		return given, nil, v, err
 	}
 	o, err := r.openSecond(q.UniqueIdentifier, need{states: existing, right: kmip.OperationCreateSplitKey})

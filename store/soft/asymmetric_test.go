@@ -45,7 +45,7 @@ func newPair(t testing.TB, a kmip.Attributes) pair {
 
 // rsa2048 is one pair for all tests: a new one takes long.
 var rsa2048 = sync.OnceValues(func() (pairValues, error) {
-	private, public, err := GeneratePair(describe(kmip.CryptographicAlgorithmRSA, 2048), nil)
+	private, public, err := GeneratePair(describe(kmip.CryptographicAlgorithmRSA, 2048), nil, nil)
 	return pairValues{private, public}, err
 })
 
@@ -53,7 +53,7 @@ func generated(a kmip.Attributes) (pairValues, error) {
 	if a.Algorithm() == kmip.CryptographicAlgorithmRSA {
 		return rsa2048()
 	}
-	private, public, err := GeneratePair(a, nil)
+	private, public, err := GeneratePair(a, nil, nil)
 	return pairValues{private, public}, err
 }
 

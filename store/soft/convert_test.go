@@ -207,7 +207,7 @@ func TestConvertOpenSSLReads(t *testing.T) {
 // Whatever stands in a key block, reading it neither panics nor gives a key that cannot be written and read again.
 func FuzzConvert(f *testing.F) {
 	for _, a := range []kmip.Attributes{describe(kmip.CryptographicAlgorithmEC, 256), describe(kmip.CryptographicAlgorithmEd25519, 0)} {
-		private, public, err := GeneratePair(a, nil)
+		private, public, err := GeneratePair(a, nil, nil)
 		require.NoError(f, err)
 		f.Add(uint8(kmip.ObjectTypePrivateKey), uint8(kmip.KeyFormatTypePKCS8), uint8(0), private.PrivateKey.KeyBlock.KeyValue.Material)
 		f.Add(uint8(kmip.ObjectTypePublicKey), uint8(kmip.KeyFormatTypeX509), uint8(0), public.PublicKey.KeyBlock.KeyValue.Material)

@@ -246,13 +246,13 @@ func digestOf(t *testing.T, kv *kmip.KeyValue) []byte {
 func TestGenerateFormat(t *testing.T) {
 	private := describe(kmip.CryptographicAlgorithmEC, 256).With(ttlv.TagKeyFormatType, kmip.KeyFormatTypeTransparentECPrivateKey)
 	public := describe(kmip.CryptographicAlgorithmEC, 256).With(ttlv.TagKeyFormatType, kmip.KeyFormatTypeRaw)
-	a, b, err := GeneratePair(private, public)
+	a, b, err := GeneratePair(private, public, nil)
 	require.NoError(t, err)
 	require.NotNil(t, a.PrivateKey.KeyBlock.KeyValue.Components.D)
 	require.Len(t, b.PublicKey.KeyBlock.KeyValue.Material, 65)
-	_, _, err = GeneratePair(private.With(ttlv.TagKeyFormatType, kmip.KeyFormatTypePKCS1), public)
+	_, _, err = GeneratePair(private.With(ttlv.TagKeyFormatType, kmip.KeyFormatTypePKCS1), public, nil)
 	require.Equal(t, kmip.ResultReasonKeyFormatTypeNotSupported, kmip.ReasonOf(err))
-	v, err := Generate(describe(kmip.CryptographicAlgorithmAES, 128).With(ttlv.TagKeyFormatType, kmip.KeyFormatTypeTransparentSymmetricKey))
+	v, err := Generate(describe(kmip.CryptographicAlgorithmAES, 128).With(ttlv.TagKeyFormatType, kmip.KeyFormatTypeTransparentSymmetricKey), nil)
 	require.NoError(t, err)
 	require.Len(t, v.SymmetricKey.KeyBlock.KeyValue.Components.Key, 16)
 }

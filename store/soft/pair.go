@@ -1,21 +1,18 @@
 package soft
 
 import (
-	"crypto/ecdh"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/rand"
-	"crypto/rsa"
+	"io"
 
 	"strongroom/kmip"
 	"strongroom/kmip/ttlv"
 )
 
-// GeneratePair makes the pair that the attributes of its halves describe, from crypto/rand: RSA, a NIST curve (by the
+// GeneratePair makes the pair that the attributes of its halves describe, of random bytes (nil for those of crypto/rand): RSA, a NIST curve (by the
 // Recommended Curve of the Cryptographic Domain Parameters, else by the Cryptographic Length), Ed25519 or X25519. What both
 // halves describe must agree. The private key is in PKCS #8, the public one a SubjectPublicKeyInfo, unless the attribute Key
 // Format Type says otherwise.
-func GeneratePair(private, public kmip.Attributes) (*kmip.Value, *kmip.Value, error) {
+func GeneratePair(private, public kmip.Attributes, random io.Reader) (*kmip.Value, *kmip.Value, error) {
+	random = system(random)
 	algorithm, err := agreed(private, public, ttlv.TagCryptographicAlgorithm, kmip.CryptographicAlgorithm(0))
 	if err != nil {
 		return nil, nil, err
@@ -31,13 +28,13 @@ func GeneratePair(private, public kmip.Attributes) (*kmip.Value, *kmip.Value, er
 	var key any
 	switch {
 	case algorithm == kmip.CryptographicAlgorithmRSA:
-		key, err = generateRSA(length, domain)
+		key, err = generateRSA(length, domain, random)
 	case ofCurves[algorithm] && domain.RecommendedCurve == kmip.RecommendedCurveCURVE25519:
-		key, err = generateX25519(algorithm, length)
+		key, err = generateX25519(algorithm, length, random)
 	case ofCurves[algorithm]:
-		key, err = generateEC(length, domain)
+		key, err = generateEC(length, domain, random)
 	case algorithm == kmip.CryptographicAlgorithmEd25519:
-		key, err = generateEd25519(length, domain)
+		key, err = generateEd25519(length, domain, random)
 	default:
 		err = invalid("key pairs of the algorithm %v cannot be created", algorithm)
 	}
@@ -102,7 +99,7 @@ const (
 	mostRSA  = 8192 // a limit on the work, for a stranger's key too: it grows with the third power and more
 )
 
-func generateRSA(length int32, domain kmip.CryptographicDomainParameters) (any, error) {
+func generateRSA(length int32, domain kmip.CryptographicDomainParameters, random io.Reader) (any, error) {
 	length = either(length, usualRSA)
 	switch {
 	case domain.RecommendedCurve != 0:
@@ -110,32 +107,31 @@ func generateRSA(length int32, domain kmip.CryptographicDomainParameters) (any, 
 	case length < leastRSA || length > mostRSA || length%256 != 0:
 		return nil, invalid("RSA keys of %d bits are not created: %d to %d by 256 are", length, leastRSA, mostRSA)
 	}
-	return rsa.GenerateKey(rand.Reader, int(length))
+	return newRSA(int(length), random)
 }
 
-func generateEC(length int32, domain kmip.CryptographicDomainParameters) (any, error) {
+func generateEC(length int32, domain kmip.CryptographicDomainParameters, random io.Reader) (any, error) {
 	if domain.RecommendedCurve == 0 {
 		length = either(length, 256)
 	}
 	for _, c := range made {
 		if either(length, c.bits) == c.bits && either(domain.RecommendedCurve, c.name) == c.name {
-			return ecdsa.GenerateKey(c.curve, rand.Reader)
+			return newEC(c.curve, random)
 		}
 	}
 	return nil, invalid("EC keys of %d bits on the curve %v are not created: P-256, P-384, P-521 and CURVE25519 are", length, domain.RecommendedCurve)
 }
 
-func generateX25519(algorithm kmip.CryptographicAlgorithm, length int32) (any, error) {
+func generateX25519(algorithm kmip.CryptographicAlgorithm, length int32, random io.Reader) (any, error) {
 	if either(length, 256) != 256 || algorithm == kmip.CryptographicAlgorithmECDSA {
 		return nil, invalid("CURVE25519 is for %v with 256 bits", kmip.CryptographicAlgorithmECDH)
 	}
-	return ecdh.X25519().GenerateKey(rand.Reader)
+	return newX25519(random)
 }
 
-func generateEd25519(length int32, domain kmip.CryptographicDomainParameters) (any, error) {
+func generateEd25519(length int32, domain kmip.CryptographicDomainParameters, random io.Reader) (any, error) {
 	if either(length, 256) != 256 || either(domain.RecommendedCurve, kmip.RecommendedCurveCURVE25519) != kmip.RecommendedCurveCURVE25519 {
 		return nil, invalid("Ed25519 is a curve of 256 bits")
 	}
-	_, key, err := ed25519.GenerateKey(rand.Reader)
-	return key, err
+	return newEd25519(random)
 }

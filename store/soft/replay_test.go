@@ -109,7 +109,7 @@ func (c *replay) perform(payload any, want *kmip.ResponseBatchItem, version ttlv
 	var err error
 	switch r := payload.(type) {
 	case *kmip.CreateRequest:
-		v, err := Generate(r.Attributes)
+		v, err := Generate(r.Attributes, nil)
 		require.NoError(t, err)
 		c.created = true
 		c.keep(v, r.Attributes, text)

@@ -3,6 +3,8 @@ package soft
 import (
 	"crypto/rand"
 	"crypto/subtle"
+	"fmt"
+	"io"
 	"math/big"
 
 	"strongroom/kmip"
@@ -12,7 +14,8 @@ import (
 type Sharing struct {
 	Method           kmip.SplitKeyMethod
 	Parts, Threshold int
-	Prime            *big.Int // the field of the method Polynomial Sharing Prime Field
+	Prime            *big.Int  // the field of the method Polynomial Sharing Prime Field
+	Random           io.Reader // nil for crypto/rand; of no use for joining
 }
 
 const (
@@ -48,7 +51,7 @@ func (s *Sharing) split(secret []byte) ([][]byte, error) {
 	}
 	switch {
 	case s.Method == kmip.SplitKeyMethodXOR:
-		return splitXOR(secret, s.Parts), nil
+		return s.splitXOR(secret)
 	case s.Prime != nil:
 		return s.splitPrime(secret)
 	}
@@ -101,16 +104,19 @@ func (s *Sharing) whole(shares []share) error {
 // errShares is the answer for parts that do not belong together.
 var errShares = kmip.Errorf(kmip.ResultReasonCryptographicFailure, "the parts do not belong together")
 
-func splitXOR(secret []byte, n int) [][]byte {
+func (s *Sharing) splitXOR(secret []byte) ([][]byte, error) {
+	n, random := s.Parts, system(s.Random)
 	parts := make([][]byte, n)
 	last := clone(secret)
 	for i := range n - 1 {
 		parts[i] = make([]byte, len(secret))
-		rand.Read(parts[i])
+		if _, err := io.ReadFull(random, parts[i]); err != nil {
+			return nil, fmt.Errorf("splitting a key: %w", err)
+		}
 		subtle.XORBytes(last, last, parts[i])
 	}
 	parts[n-1] = last
-	return parts
+	return parts, nil
 }
 
 func joinXOR(shares []share) []byte {
@@ -127,8 +133,10 @@ func (s *Sharing) splitGF(f *gf, secret []byte) ([][]byte, error) {
 		return nil, badParameters("the Split Key Method %v shares %d bytes at a time, the key has %d", s.Method, f.bytes, len(secret))
 	}
 	coefficients := make([]byte, len(secret)*(s.Threshold-1))
-	rand.Read(coefficients)
 	defer clear(coefficients)
+	if _, err := io.ReadFull(system(s.Random), coefficients); err != nil {
+		return nil, fmt.Errorf("splitting a key: %w", err)
+	}
 	parts := make([][]byte, s.Parts)
 	for i := range parts {
 		parts[i] = make([]byte, len(secret))
@@ -182,9 +190,9 @@ func (s *Sharing) splitPrime(secret []byte) ([][]byte, error) {
 	}
 	polynomial := []*big.Int{new(big.Int).SetBytes(secret)}
 	for range s.Threshold - 1 {
-		c, err := rand.Int(rand.Reader, s.Prime)
+		c, err := rand.Int(system(s.Random), s.Prime)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("splitting a key: %w", err)
 		}
 		polynomial = append(polynomial, c)
 	}

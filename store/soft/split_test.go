@@ -196,7 +196,7 @@ func TestSplitRefused(t *testing.T) {
 
 // TestSplitOthers splits what is no symmetric key.
 func TestSplitOthers(t *testing.T) {
-	private, _, err := GeneratePair(kmip.Attributes{}.With(ttlv.TagCryptographicAlgorithm, kmip.CryptographicAlgorithmECDSA).With(ttlv.TagCryptographicLength, int32(256)), nil)
+	private, _, err := GeneratePair(kmip.Attributes{}.With(ttlv.TagCryptographicAlgorithm, kmip.CryptographicAlgorithmECDSA).With(ttlv.TagCryptographicLength, int32(256)), nil, nil)
 	require.NoError(t, err)
 	for _, v := range []*kmip.Value{private, secretBase([]byte("a password")).Value} {
 		parts, err := Split(v, Sharing{Method: kmip.SplitKeyMethodPolynomialSharingGF2_8, Parts: 3, Threshold: 2})

@@ -1,7 +1,8 @@
 package soft
 
 import (
-	"crypto/rand"
+	"fmt"
+	"io"
 	"slices"
 
 	"strongroom/kmip"
@@ -92,14 +93,15 @@ func (l lengths) length(bits int32) int32 {
 	return bits
 }
 
-// Generate makes the key that a describe, from crypto/rand: a symmetric key of the Cryptographic Algorithm and the
+// Generate makes the key that a describe, of random bytes (nil for those of crypto/rand): a symmetric key of the Cryptographic Algorithm and the
 // Cryptographic Length, or Secret Data of the Cryptographic Length if that is the Object Type. A length that the algorithm
 // does not have is refused; without one, the key has the algorithm's usual length.
-func Generate(a kmip.Attributes) (*kmip.Value, error) {
+func Generate(a kmip.Attributes, random io.Reader) (*kmip.Value, error) {
+	random = system(random)
 	object, _ := kmip.Get[kmip.ObjectType](a, ttlv.TagObjectType)
 	switch object {
 	case kmip.ObjectTypeSecretData:
-		return generateSecret(a)
+		return generateSecret(a, random)
 	case 0, kmip.ObjectTypeSymmetricKey:
 	default:
 		return nil, kmip.Errorf(kmip.ResultReasonInvalidObjectType, "a %v cannot be created", object)
@@ -121,7 +123,9 @@ func Generate(a kmip.Attributes) (*kmip.Value, error) {
 		return nil, invalid("%v has no keys of %d bits", algorithm, length)
 	}
 	key := make([]byte, size)
-	rand.Read(key)
+	if _, err := io.ReadFull(random, key); err != nil {
+		return nil, fmt.Errorf("making a key: %w", err)
+	}
 	if l.parity {
 		oddParity(key)
 	}
@@ -134,13 +138,15 @@ func Generate(a kmip.Attributes) (*kmip.Value, error) {
 }
 
 // generateSecret makes a seed of random bytes.
-func generateSecret(a kmip.Attributes) (*kmip.Value, error) {
+func generateSecret(a kmip.Attributes, random io.Reader) (*kmip.Value, error) {
 	length := either(a.Length(), 256)
 	if length < 0 || length%8 != 0 || length > longestHMAC {
 		return nil, invalid("the Cryptographic Length of a secret is a multiple of 8 up to %d, not %d", longestHMAC, length)
 	}
 	seed := make([]byte, length/8)
-	rand.Read(seed)
+	if _, err := io.ReadFull(random, seed); err != nil {
+		return nil, fmt.Errorf("making a secret: %w", err)
+	}
 	return &kmip.Value{SecretData: &kmip.SecretData{
 		SecretDataType: kmip.SecretDataTypeSeed,
 		KeyBlock:       kmip.KeyBlock{KeyFormatType: kmip.KeyFormatTypeRaw, KeyValue: &kmip.KeyValue{Material: seed}},

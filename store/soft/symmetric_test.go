@@ -41,14 +41,14 @@ func TestGenerateLengths(t *testing.T) {
 	} {
 		for _, length := range v.has {
 			t.Run(fmt.Sprintf("%v-%d", algorithm, length), func(t *testing.T) {
-				one, err := Generate(describe(algorithm, length))
+				one, err := Generate(describe(algorithm, length), nil)
 				require.NoError(t, err)
 				require.NoError(t, Check(kmip.ObjectTypeSymmetricKey, one))
 				key := one.SymmetricKey.KeyBlock.KeyValue.Material
 				require.Len(t, key, symmetric[algorithm].size(length))
 				require.Equal(t, length, one.SymmetricKey.KeyBlock.CryptographicLength)
 				if length >= 64 {
-					two, err := Generate(describe(algorithm, length))
+					two, err := Generate(describe(algorithm, length), nil)
 					require.NoError(t, err)
 					require.NotEqual(t, key, two.SymmetricKey.KeyBlock.KeyValue.Material)
 				}
@@ -56,7 +56,7 @@ func TestGenerateLengths(t *testing.T) {
 		}
 		for _, length := range v.lacks {
 			t.Run(fmt.Sprintf("%v-%d", algorithm, length), func(t *testing.T) {
-				_, err := Generate(describe(algorithm, length))
+				_, err := Generate(describe(algorithm, length), nil)
 				require.Equal(t, kmip.ResultReasonInvalidField, kmip.ReasonOf(err), "%v", err)
 			})
 		}

@@ -47,7 +47,7 @@ func TestGenerate(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%v-%d", v.algorithm, v.length), func(t *testing.T) {
 			a := describe(v.algorithm, v.length)
-			one, err := Generate(a)
+			one, err := Generate(a, nil)
 			if v.bytes == 0 {
 				require.Equal(t, kmip.ResultReasonInvalidField, kmip.ReasonOf(err), "%v", err)
 				return
@@ -60,7 +60,7 @@ func TestGenerate(t *testing.T) {
 			if v.length != 0 {
 				require.Equal(t, v.length, b.CryptographicLength)
 			}
-			two, err := Generate(a)
+			two, err := Generate(a, nil)
 			require.NoError(t, err)
 			require.NotEqual(t, b.KeyValue.Material, two.SymmetricKey.KeyBlock.KeyValue.Material)
 			derived, err := Attributes(one)
@@ -74,7 +74,7 @@ func TestGenerate(t *testing.T) {
 }
 
 func TestGenerateTripleDESParity(t *testing.T) {
-	v, err := Generate(describe(kmip.CryptographicAlgorithmDES3, 168))
+	v, err := Generate(describe(kmip.CryptographicAlgorithmDES3, 168), nil)
 	require.NoError(t, err)
 	for _, b := range v.SymmetricKey.KeyBlock.KeyValue.Material {
 		ones := 0
@@ -87,13 +87,13 @@ func TestGenerateTripleDESParity(t *testing.T) {
 
 func TestGenerateSecretData(t *testing.T) {
 	a := kmip.Attributes(nil).With(ttlv.TagObjectType, kmip.ObjectTypeSecretData)
-	v, err := Generate(a.With(ttlv.TagCryptographicLength, int32(768)))
+	v, err := Generate(a.With(ttlv.TagCryptographicLength, int32(768)), nil)
 	require.NoError(t, err)
 	require.Len(t, v.SecretData.KeyBlock.KeyValue.Material, 96)
 	require.NoError(t, Check(kmip.ObjectTypeSecretData, v))
-	_, err = Generate(a.With(ttlv.TagCryptographicLength, int32(7)))
+	_, err = Generate(a.With(ttlv.TagCryptographicLength, int32(7)), nil)
 	require.Equal(t, kmip.ResultReasonInvalidField, kmip.ReasonOf(err))
-	_, err = Generate(a.With(ttlv.TagObjectType, kmip.ObjectTypeCertificate))
+	_, err = Generate(a.With(ttlv.TagObjectType, kmip.ObjectTypeCertificate), nil)
 	require.Equal(t, kmip.ResultReasonInvalidObjectType, kmip.ReasonOf(err))
 }
 
@@ -150,12 +150,12 @@ func TestGeneratePairRefuses(t *testing.T) {
 		"halves of two lengths": {describe(kmip.CryptographicAlgorithmRSA, 2048), describe(kmip.CryptographicAlgorithmRSA, 3072)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, _, err := GeneratePair(v[0], v[1])
+			_, _, err := GeneratePair(v[0], v[1], nil)
 			require.Equal(t, kmip.ResultReasonInvalidField, kmip.ReasonOf(err), "%v", err)
 		})
 	}
 	// One half may leave out what the other says.
-	private, _, err := GeneratePair(none, describe(kmip.CryptographicAlgorithmEC, 384))
+	private, _, err := GeneratePair(none, describe(kmip.CryptographicAlgorithmEC, 384), nil)
 	require.NoError(t, err)
 	require.EqualValues(t, 384, private.PrivateKey.KeyBlock.CryptographicLength)
 }

@@ -1,0 +1,125 @@
+// Package entropy mixes random bytes of a token into those of the operating system, so that what is made of them is as hard to
+// guess as the better of the two.
+package entropy
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/sha512"
+	"errors"
+	"io"
+	"sync"
+
+	"golang.org/x/crypto/hkdf"
+)
+
+const (
+	half      = 64                // bytes of each source in one draw
+	block     = 16                // bytes that are compared for repetition
+	most      = 255 * sha512.Size // bytes that HKDF-SHA512 gives for one draw (RFC 5869 §2.3)
+	remembers = 256               // draws whose blocks are known again
+)
+
+// What a token is refused for. SP 800-90B §4.4.1 asks for a like test of a source that may be stuck.
+var (
+	errZero     = errors.New("the random bytes of the token are zeros, or too few of them came: nothing is made of them")
+	errRepeated = errors.New("the random bytes of the token repeat: nothing is made of them")
+)
+
+// A Source mixes. It is safe for concurrent use.
+type Source struct {
+	token func(ctx context.Context, b []byte) error
+
+	mu    sync.Mutex
+	known map[[sha256.Size]byte]struct{} // digests of blocks of the last draws
+	ring  [][sha256.Size]byte            // the same, the oldest at next
+	next  int
+}
+
+// New makes a Source of a token, which fills b with random bytes or says why it cannot.
+func New(token func(ctx context.Context, b []byte) error) *Source {
+	return &Source{token: token, known: make(map[[sha256.Size]byte]struct{})}
+}
+
+// Reader gives HKDF-SHA512(os(64) ‖ token(64), info = purpose), of a new draw for every 16,320 bytes: one that only ever sees the
+// token's half, or only the system's, learns nothing of what is read. The first error is that of all reads behind it; nothing is
+// ever read of one source alone. A Reader is not safe for concurrent use.
+func (s *Source) Reader(ctx context.Context, purpose string) io.Reader {
+	return &reader{source: s, ctx: ctx, purpose: []byte("strongroom entropy: " + purpose)}
+}
+
+type reader struct {
+	source  *Source
+	ctx     context.Context // of the operation that the reader was made for
+	purpose []byte
+	bytes   io.Reader
+	left    int
+	err     error
+}
+
+// Read fills b, or fails.
+func (r *reader) Read(b []byte) (int, error) {
+	for rest := b; len(rest) > 0 && r.err == nil; {
+		if r.left == 0 {
+			r.err = r.draw()
+			continue
+		}
+		n := min(len(rest), r.left)
+		if _, r.err = io.ReadFull(r.bytes, rest[:n]); r.err == nil {
+			rest, r.left = rest[n:], r.left-n
+		}
+	}
+	if r.err != nil {
+		clear(b)
+		return 0, r.err
+	}
+	return len(b), nil
+}
+
+// draw takes new bytes of both sources.
+func (r *reader) draw() error {
+	var secret [2 * half]byte
+	defer clear(secret[:])
+	rand.Read(secret[:half]) // never fails: it ends the program instead
+	if err := r.source.token(r.ctx, secret[half:]); err != nil {
+		return err
+	}
+	if err := r.source.check(secret[half:]); err != nil {
+		return err
+	}
+	r.bytes, r.left = hkdf.New(sha512.New, secret[:], nil, r.purpose), most
+	return nil
+}
+
+// check refuses bytes that no generator gives: a block of zeros, as a token leaves it that gave fewer than it was asked for, and
+// one that came before.
+func (s *Source) check(b []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(b) > 0 {
+		if bytes.Count(b[:block], []byte{0}) == block {
+			return errZero
+		}
+		digest := sha256.Sum256(b[:block])
+		if _, ok := s.known[digest]; ok {
+			return errRepeated
+		}
+		s.remember(digest)
+		b = b[block:]
+	}
+	return nil
+}
+
+// remember notes a digest in place of the oldest.
+func (s *Source) remember(digest [sha256.Size]byte) {
+	if len(s.ring) < remembers*half/block {
+		s.ring = append(s.ring, digest)
+	} else {
+		delete(s.known, s.ring[s.next])
+		s.ring[s.next] = digest
+		s.next = (s.next + 1) % len(s.ring)
+	}
+	s.known[digest] = struct{}{}
+}

@@ -1,0 +1,185 @@
+package tests
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"strongroom/hsm/hsmtest"
+	"strongroom/kmip"
+	"strongroom/kmip/ttlv"
+)
+
+// shimmed puts a module that counts calls, and misbehaves, in front of the site's.
+func (s *site) shimmed() *hsmtest.Shim {
+	s.t.Helper()
+	shim := hsmtest.New(s.t, s.module())
+	text := string(s.read("strongroom.toml"))
+	text = libraryLine.ReplaceAllLiteralString(text, fmt.Sprintf("library = %q\nisolation = \"none\"", shim.Library))
+	variables := ""
+	for name, value := range shim.Env {
+		variables += fmt.Sprintf("%s = %q, ", name, value)
+	}
+	s.write("strongroom.toml", []byte(strings.Replace(text, "env     = { ", "env     = { "+variables, 1)))
+	return shim
+}
+
+// augmented is a site with entropy augmentation from a token that can misbehave.
+func augmented(t *testing.T, settings string) (*site, *hsmtest.Shim) {
+	t.Helper()
+	s := newSite(t)
+	shim := s.shimmed()
+	s.write("strongroom.toml", append(s.read("strongroom.toml"), "\n[entropy]\nslot = 4\n"+settings+"\n"...))
+	s.serve()
+	return s, shim
+}
+
+// pairs are the pairs that X40 names.
+var augmentedPairs = []kmip.Attributes{
+	usable("rsa", kmip.CryptographicAlgorithmRSA, 2048), usable("p256", kmip.CryptographicAlgorithmEC, 256),
+	usable("ed25519", kmip.CryptographicAlgorithmEd25519, 256),
+}
+
+// TestX40EntropyAugmentation: off, the token is not asked for random bytes; on, it is for everything that is made, and objects
+// tell.
+func TestX40EntropyAugmentation(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []string{"off", "augmentation"} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			s, shim := augmented(t, fmt.Sprintf("mode = %q", mode))
+			c := s.client("admin", ttlv.V2_1)
+			works(t, c, create(t, c, aes("warm")))
+			count := func(what string, act func()) {
+				t.Helper()
+				before := shim.Calls("GenerateRandom")
+				act()
+				if asked := shim.Calls("GenerateRandom") - before; mode == "off" {
+					require.Zero(t, asked, what)
+				} else {
+					require.NotZero(t, asked, what)
+				}
+			}
+			var uids []string
+			count("Create", func() { uids = append(uids, create(t, c, aes("aes"))) })
+			for _, a := range augmentedPairs {
+				count("Create Key Pair", func() { private, _ := createPair(t, c, a); uids = append(uids, private) })
+			}
+			count("Re-key", func() {
+				r := do[kmip.ReKeyResponse](t, c, kmip.OperationReKey, &kmip.ReKeyRequest{UniqueIdentifier: "aes"})
+				uids = append(uids, string(r.UniqueIdentifier))
+			})
+			count("RNG Retrieve", func() {
+				r := do[kmip.RNGRetrieveResponse](t, c, kmip.OperationRNGRetrieve, &kmip.RNGRetrieveRequest{DataLength: 48})
+				require.Len(t, r.Data, 48)
+				require.NotEqual(t, make([]byte, 48), r.Data)
+			})
+			count("Create Split Key", func() {
+				do[kmip.CreateSplitKeyResponse](t, c, kmip.OperationCreateSplitKey, &kmip.CreateSplitKeyRequest{
+					ObjectType: kmip.ObjectTypeSplitKey, SplitKeyParts: 3, SplitKeyThreshold: 2, SplitKeyMethod: kmip.SplitKeyMethodPolynomialSharingGF2_8,
+					Attributes: kmip.Attributes{}.With(ttlv.TagCryptographicAlgorithm, kmip.CryptographicAlgorithmAES).With(ttlv.TagCryptographicLength, int32(256)),
+				})
+			})
+			for _, uid := range uids {
+				require.Equal(t, mode == "augmentation", tellsEntropy(t, s, uid), uid)
+			}
+			before := shim.Calls("GenerateRandom")
+			works(t, c, "warm")
+			require.Equal(t, before, shim.Calls("GenerateRandom"), "using a key asks the token")
+		})
+	}
+}
+
+// tellsEntropy says whether an object tells that random bytes of the token went into it.
+func tellsEntropy(t *testing.T, s *site, uid string) bool {
+	t.Helper()
+	r := do[kmip.GetAttributesResponse](t, s.client("admin", ttlv.V2_1), kmip.OperationGetAttributes, &kmip.GetAttributesRequest{UniqueIdentifier: kmip.UniqueIdentifier(uid)})
+	v, ok := r.Attributes.Vendor(kmip.VendorServer, kmip.AttributeEntropy)
+	return ok && v == kmip.EntropyAugmentation
+}
+
+// TestX42TokenAway: while the token gives no random bytes, nothing is made, and the answer has the token's own text; what is there
+// is used as before. The same holds for a token whose random bytes are all one (X41: what is made of them with the system's own
+// would still differ, as the tests of package entropy show).
+func TestX42TokenAway(t *testing.T) {
+	t.Parallel()
+	s, shim := augmented(t, `mode = "augmentation"`)
+	c := s.client("admin", ttlv.V2_1)
+	create(t, c, aes("there"))
+	makes := map[kmip.Operation]any{
+		kmip.OperationCreate:        &kmip.CreateRequest{ObjectType: kmip.ObjectTypeSymmetricKey, Attributes: aes("new")},
+		kmip.OperationCreateKeyPair: &kmip.CreateKeyPairRequest{CommonAttributes: usable("newpair", kmip.CryptographicAlgorithmRSA, 2048)},
+		kmip.OperationReKey:         &kmip.ReKeyRequest{UniqueIdentifier: "there"},
+		kmip.OperationRNGRetrieve:   &kmip.RNGRetrieveRequest{DataLength: 16},
+	}
+	refused := func(why string) {
+		t.Helper()
+		for op, q := range makes {
+			e := refusal(t, perform(t, c, op, q))
+			require.Contains(t, e.Message, why, "%v", op)
+		}
+		works(t, c, "there")
+	}
+	shim.Do("GenerateRandom", hsmtest.Refuse, 0xE0, 0, -1)
+	refused("0xE0: CKR_TOKEN_NOT_PRESENT")
+	shim.Do("GenerateRandom", hsmtest.Constant, 0, 0, -1)
+	require.Eventually(t, func() bool { // the slot may not be tried for a moment after it failed
+		return strings.Contains(fmt.Sprint(perform(t, c, kmip.OperationRNGRetrieve, makes[kmip.OperationRNGRetrieve])), "repeat")
+	}, 10*time.Second, 100*time.Millisecond)
+	refused("the random bytes of the token repeat")
+	shim.Heal()
+	create(t, c, aes("new"))
+	e := refusal(t, perform(t, c, kmip.OperationGet, &kmip.GetRequest{UniqueIdentifier: "newpair"}))
+	require.Equal(t, kmip.ResultReasonObjectNotFound, e.Reason)
+}
+
+// TestX43OptIn: who does not ask gets keys of the system's own random bytes; who asks, or is configured, of both; and it can be
+// seen.
+func TestX43OptIn(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.addClient("bank")
+	shim := s.shimmed()
+	s.write("strongroom.toml", append(s.read("strongroom.toml"), "\n[entropy]\nmode = \"augmentation\"\nslot = 4\nscope = \"opt-in\"\nusers = [\"bank\"]\n"...))
+	s.serve()
+	admin, bank := s.client("admin", ttlv.V2_1), s.client("bank", ttlv.V1_4)
+	create(t, admin, aes("plain"))
+	before := shim.Calls("GenerateRandom")
+	create(t, admin, aes("plain too"))
+	createPair(t, admin, usable("pair", kmip.CryptographicAlgorithmEC, 256))
+	require.Equal(t, before, shim.Calls("GenerateRandom"))
+	require.False(t, tellsEntropy(t, s, "plain too"))
+	create(t, admin, aes("asked").PlusVendor(kmip.VendorClient, kmip.AttributeEntropy, kmip.EntropyAugmentation))
+	require.Greater(t, shim.Calls("GenerateRandom"), before)
+	require.True(t, tellsEntropy(t, s, "asked"))
+	before = shim.Calls("GenerateRandom")
+	create(t, bank, aes("banks"))
+	require.Greater(t, shim.Calls("GenerateRandom"), before)
+	e := refusal(t, perform(t, admin, kmip.OperationCreate, &kmip.CreateRequest{
+		ObjectType: kmip.ObjectTypeSymmetricKey, Attributes: aes("odd").PlusVendor(kmip.VendorClient, kmip.AttributeEntropy, "lots"),
+	}))
+	require.Equal(t, kmip.ResultReasonInvalidAttributeValue, e.Reason)
+
+	// Where there is no augmentation, asking for it is refused, not ignored.
+	other := newSite(t)
+	other.serve()
+	e = refusal(t, perform(t, other.client("admin", ttlv.V2_1), kmip.OperationCreate, &kmip.CreateRequest{
+		ObjectType: kmip.ObjectTypeSymmetricKey, Attributes: aes("asked").PlusVendor(kmip.VendorClient, kmip.AttributeEntropy, kmip.EntropyAugmentation),
+	}))
+	require.Contains(t, e.Message, "[entropy]")
+}
+
+// TestX44RNGSeed: with augmentation an RNG Seed reaches the token too, as much of it as the configuration lets.
+func TestX44RNGSeed(t *testing.T) {
+	t.Parallel()
+	s, shim := augmented(t, "mode = \"augmentation\"\nseed = 16")
+	c := s.client("admin", ttlv.V2_1)
+	r := do[kmip.RNGSeedResponse](t, c, kmip.OperationRNGSeed, &kmip.RNGSeedRequest{Data: make([]byte, 32)})
+	require.EqualValues(t, 16, r.DataLength)
+	require.Equal(t, 1, shim.Calls("SeedRandom"))
+	shim.Do("SeedRandom", hsmtest.Refuse, 0x120, 0, 1) // CKR_RANDOM_SEED_NOT_SUPPORTED
+	do[kmip.RNGSeedResponse](t, c, kmip.OperationRNGSeed, &kmip.RNGSeedRequest{Data: make([]byte, 32)})
+}
