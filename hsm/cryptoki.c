@@ -204,6 +204,8 @@ ck_ulong sr_info(void *m, ck_byte *text, ck_byte *version) {
 	memcpy(text + 32, i.description, 32);
 	version[0] = i.library.major;
 	version[1] = i.library.minor;
+	version[2] = i.cryptoki.major;
+	version[3] = i.cryptoki.minor;
 	return rv;
 }
 

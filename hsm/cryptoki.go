@@ -81,7 +81,9 @@ type mechanism struct {
 // libraryInfo is what C_GetInfo tells.
 type libraryInfo struct {
 	Manufacturer, Description string
-	Major, Minor              byte
+	Major, Minor              byte // of the library
+	CryptokiMajor             byte
+	CryptokiMinor             byte
 }
 
 // tokenInfo is what C_GetTokenInfo tells.

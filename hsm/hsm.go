@@ -254,11 +254,14 @@ type Status struct {
 	Number         uint32
 	Library        string
 	LibraryVersion string
+	Cryptoki       string // version of PKCS#11 that the library says it has
 	Label          string // of the token, as it was when it was last there; so are the next four
 	Serial         string
 	Model          string
 	Manufacturer   string
 	Firmware       string
+	SlotID         uint
+	PIN            string // ok, count low, final try, locked; or why it is not tried
 	Healthy        bool
 	Error          string   // why not
 	Mechanisms     []string // of KMIP, that the self-test proved
@@ -280,8 +283,9 @@ func (s *slot) report(ctx context.Context) Status {
 	err := s.do(ctx, func(c *connection, ss session) error {
 		if info, err := s.module.lib.info(); err == nil {
 			st.LibraryVersion = fmt.Sprintf("%s %d.%d", info.Description, info.Major, info.Minor)
+			st.Cryptoki = fmt.Sprintf("%d.%d", info.CryptokiMajor, info.CryptokiMinor)
 		}
-		proven = c.proof
+		proven, st.SlotID = c.proof, c.id
 		return c.alive(ss)
 	})
 	s.status.Lock()
@@ -289,13 +293,38 @@ func (s *slot) report(ctx context.Context) Status {
 	s.status.Unlock()
 	st.Label, st.Serial, st.Model, st.Manufacturer = t.Label, t.Serial, t.Model, t.Manufacturer
 	st.Firmware = fmt.Sprintf("%d.%d", t.FirmwareMajor, t.FirmwareMinor)
-	st.Healthy = err == nil
+	st.Healthy, st.PIN = err == nil, s.pinState(t)
 	if err != nil {
 		st.Error = s.tell(err).Error()
 		return st
 	}
 	st.Mechanisms = proven.names()
 	return st
+}
+
+// pinState tells of the PIN what the token's flags tell, and what a login was answered. PKCS#11 2.40 §3.2.
+func (s *slot) pinState(seen tokenInfo) string {
+	s.connecting <- struct{}{}
+	wrong := s.wrongPIN
+	<-s.connecting
+	if wrong != nil {
+		return wrong.Error()
+	}
+	if c := s.conn.Load(); c != nil && c.module.gate.TryAcquire(1) {
+		if now, err := c.module.lib.tokenInfo(c.id); err == nil {
+			seen = now
+		}
+		c.module.gate.leave()
+	}
+	switch flags := seen.Flags; {
+	case flags&pkcs11.CKF_USER_PIN_LOCKED != 0:
+		return "locked"
+	case flags&pkcs11.CKF_USER_PIN_FINAL_TRY != 0:
+		return "final try"
+	case flags&pkcs11.CKF_USER_PIN_COUNT_LOW != 0:
+		return "count low"
+	}
+	return "ok"
 }
 
 // names lists what was proven, in KMIP's words.

@@ -78,11 +78,11 @@ func (l *library) finalize() error { return check(C.sr_finalize(l.functions)) }
 
 func (l *library) info() (libraryInfo, error) {
 	var text [64]byte
-	var version [2]byte
+	var version [4]byte
 	if err := check(C.sr_info(l.functions, bytesOf(text[:]), bytesOf(version[:]))); err != nil {
 		return libraryInfo{}, err
 	}
-	return libraryInfo{padded(text[:32]), padded(text[32:]), version[0], version[1]}, nil
+	return libraryInfo{padded(text[:32]), padded(text[32:]), version[0], version[1], version[2], version[3]}, nil
 }
 
 // padded is text that is padded with blanks, or as some tokens do with zeros.

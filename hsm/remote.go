@@ -276,7 +276,7 @@ func (r *remote) finalize() error {
 
 func (r *remote) info() (i libraryInfo, err error) {
 	err = r.call(fnInfo, nil, func(a *reading) {
-		i = libraryInfo{string(a.bytes()), string(a.bytes()), a.byte(), a.byte()}
+		i = libraryInfo{string(a.bytes()), string(a.bytes()), a.byte(), a.byte(), a.byte(), a.byte()}
 	})
 	return i, err
 }

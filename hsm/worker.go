@@ -147,7 +147,7 @@ func (w *worker) call(f function, a arguments) (out writing, err error) {
 		i, err := w.lib.info()
 		out.bytes([]byte(i.Manufacturer))
 		out.bytes([]byte(i.Description))
-		return append(out, i.Major, i.Minor), err
+		return append(out, i.Major, i.Minor, i.CryptokiMajor, i.CryptokiMinor), err
 	case fnSlots:
 		ids, err := w.lib.slots()
 		return numbers(ids), err
