@@ -2,6 +2,10 @@ package server
 
 import "sync"
 
+// auditPatience is how many times in turn the writer may find hardly anything in a large buffer before it is given up:
+// about a second when the writer comes at its interval.
+const auditPatience = 20
+
 // An AuditStream queues the lines of one connection: nothing that it does on the way is shared with another, but for a
 // word to the writer when it is half full. It is safe for concurrent use. A nil one is off.
 type AuditStream struct {
@@ -12,6 +16,7 @@ type AuditStream struct {
 	queue  []byte // lines without hash and closing brace, each ended by a line feed
 	pen    auditPen
 	spare  []byte // the other buffer, when the writer does not have it
+	spacey int    // how often in turn the writer found hardly anything in a large buffer
 	closed bool   // by the connection: nothing comes any more
 	ended  bool   // by the writer: nothing is taken any more
 }
@@ -77,14 +82,19 @@ func (s *AuditStream) take(last bool) (queued []byte, over bool) {
 	return queued, s.closed
 }
 
-// giveBack returns the buffer that the writer took, for later lines. A large one that is hardly used is given up.
+// giveBack returns the buffer that the writer took, for later lines. A large one that has hardly been used for some time
+// is given up; one time does not say much, for the writer comes early when any stream is half full.
 func (s *AuditStream) giveBack(b []byte) {
-	if cap(b) > 64<<10 && len(b) < cap(b)/8 {
-		return
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.spare = b[:0]
+	if cap(b) > 64<<10 && len(b) < cap(b)/8 {
+		s.spacey++
+	} else {
+		s.spacey = 0
+	}
+	if s.spacey <= auditPatience {
+		s.spare = b[:0]
+	}
 }
 
 // drop ends a stream whose connection has ended, when all its lines were taken.
