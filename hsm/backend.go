@@ -374,6 +374,12 @@ func (s *slot) destroy(ctx context.Context, name string, right func(*object) boo
 			known.destroyed.Store(true)
 			delete(c.objects, name)
 		}
+		for other, o := range c.objects {
+			if o.plain == found.plain { // its name may be another now
+				o.gone.Store(true)
+				delete(c.objects, other)
+			}
+		}
 		c.changed()
 		c.mu.Unlock()
 		return c.module.lib.destroy(ss, found.handle)

@@ -214,9 +214,9 @@ func (h *HSM) Keys(ctx context.Context, number uint32) (all []KeyInfo, err error
 		if err != nil {
 			return err
 		}
-		known := map[handle]bool{}
+		names := map[handle]string{}
 		for _, o := range named {
-			known[o.handle] = true
+			names[o.handle] = o.name
 		}
 		for _, class := range []uint{pkcs11.CKO_SECRET_KEY, pkcs11.CKO_PRIVATE_KEY, pkcs11.CKO_PUBLIC_KEY} {
 			handles, err := c.list(ss, template{{pkcs11.CKA_CLASS, ckNumber(class)}}, mostListed)
@@ -229,8 +229,8 @@ func (h *HSM) Keys(ctx context.Context, number uint32) (all []KeyInfo, err error
 					return err
 				}
 				k := o.info()
-				if known[handle] {
-					k.UniqueIdentifier = s.identifier(o.name)
+				if name := names[handle]; name != "" {
+					k.UniqueIdentifier = s.identifier(name)
 				}
 				all = append(all, k)
 			}

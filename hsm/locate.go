@@ -108,7 +108,7 @@ func (c *connection) survey(ctx context.Context, s session) ([]*object, error) {
 					return nil, c.disturbed(s, err)
 				}
 			}
-			byName[o.name] = append(byName[o.name], o)
+			byName[o.plain] = append(byName[o.plain], o)
 		}
 	}
 	if len(byName) == 0 {
@@ -117,30 +117,4 @@ func (c *connection) survey(ctx context.Context, s session) ([]*object, error) {
 		}
 	}
 	return c.catalogue(byName, changes), nil
-}
-
-// catalogue keeps a list, if nothing changed while it was made. Names that several keys share are left out: no operation on
-// them can mean one.
-func (c *connection) catalogue(byName map[string][]*object, changes uint64) []*object {
-	delete(byName, "")
-	all := make([]*object, 0, len(byName))
-	for name, objects := range byName {
-		if len(objects) > 1 {
-			c.slot.log.Warn("several keys in a token share a name", "slot", c.slot.Number, "name", name, "keys", len(objects))
-			continue
-		}
-		all = append(all, objects[0])
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.changes != changes || c.objects == nil {
-		return all
-	}
-	for _, o := range all {
-		if c.objects[o.name] == nil {
-			c.objects[o.name] = o
-		}
-	}
-	c.catalog, c.listed = all, time.Now()
-	return all
 }

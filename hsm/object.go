@@ -9,10 +9,8 @@ import (
 	"encoding/asn1"
 	"encoding/binary"
 	"math/big"
-	"strings"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
 	"github.com/miekg/pkcs11"
 
@@ -26,7 +24,9 @@ type object struct {
 	class     uint // CKO_
 	kind      uint // CKK_
 	label, id string
-	name      string // the label part of its identifier
+	name      string // the label part of its identifier; "" for none
+	plain     string // the name that it would have alone in the token
+	rank      int    // by which line of naming.go
 	bits      int32
 	public    crypto.PublicKey // *rsa.PublicKey or *ecdsa.PublicKey: of a public key, and of an RSA private key
 	flags     map[uint]bool    // CKA_ENCRYPT and the like, where the token tells
@@ -55,7 +55,8 @@ func (c *connection) describe(s session, h handle) (*object, error) {
 	}
 	o := &object{conn: c, handle: h, class: t.number(pkcs11.CKA_CLASS), kind: t.number(pkcs11.CKA_KEY_TYPE),
 		label: string(t.get(pkcs11.CKA_LABEL)), id: string(t.get(pkcs11.CKA_ID)), flags: map[uint]bool{}}
-	o.name = nameOf(o.class, o.label, o.id)
+	o.plain, o.rank = nameOf(o.class, o.label, o.id)
+	o.name = o.plain
 	for _, a := range t {
 		if len(a.Value) == 1 {
 			o.flags[a.Type] = a.Value[0] != 0
@@ -137,25 +138,6 @@ func (t template) number(kind uint) uint {
 		return uint(binary.NativeEndian.Uint32(b))
 	}
 	return ckULongMax
-}
-
-// publicSuffix ends the name of the public half of a pair.
-const publicSuffix = "_pk"
-
-// nameOf is the one name that an object has: its label, or without one its CKA_ID, and for a public key "_pk" behind, unless
-// it is there already. Other tools give both halves of a pair one label; so they have two names here.
-func nameOf(class uint, label, id string) string {
-	name := label
-	if name == "" {
-		name = id
-	}
-	if name == "" || !utf8.ValidString(name) {
-		return ""
-	}
-	if class == pkcs11.CKO_PUBLIC_KEY && !strings.HasSuffix(name, publicSuffix) {
-		name += publicSuffix
-	}
-	return name
 }
 
 // isKey says whether objects of a class are managed here.
@@ -252,40 +234,7 @@ func (c *connection) find(s session, name string) (*object, error) {
 		}
 		return nil, kmip.NotFound(c.slot.identifier(name))
 	}
-	return nil, invalid("%q names %d objects in the token: give them different labels there", c.slot.identifier(name), len(found))
-}
-
-// matches lists the keys of that name. The caller is in the slot's contents gate.
-func (c *connection) matches(s session, name string) ([]*object, error) {
-	base, public := strings.CutSuffix(name, publicSuffix)
-	searches := []template{{{pkcs11.CKA_LABEL, []byte(name)}}}
-	if public && base != "" {
-		searches = append(searches, template{{pkcs11.CKA_CLASS, number(pkcs11.CKO_PUBLIC_KEY)}, {pkcs11.CKA_LABEL, []byte(base)}})
-	}
-	searches = append(searches, template{{pkcs11.CKA_ID, []byte(name)}})
-	if public && base != "" {
-		searches = append(searches, template{{pkcs11.CKA_CLASS, number(pkcs11.CKO_PUBLIC_KEY)}, {pkcs11.CKA_ID, []byte(base)}})
-	}
-	var found []*object
-	for _, search := range searches {
-		handles, err := c.list(s, search, 64)
-		if err != nil {
-			return nil, err
-		}
-		for _, h := range handles {
-			o, err := c.describe(s, h)
-			if err != nil {
-				return nil, c.disturbed(s, err)
-			}
-			if isKey(o.class) && o.name == name {
-				found = append(found, o)
-			}
-		}
-		if len(found) > 0 {
-			return found, nil
-		}
-	}
-	return nil, nil
+	return nil, c.ambiguous(name, found)
 }
 
 // list finds token objects.

@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/miekg/pkcs11"
 	"github.com/stretchr/testify/require"
 
 	"strongroom/kmip"
@@ -128,17 +127,6 @@ func TestKeysOfOthers(t *testing.T) {
 	require.Equal(t, kmip.StateDeactivated, private.State(time.Now()))
 }
 
-func TestDuplicatesAreRefused(t *testing.T) {
-	h := open(t)
-	for range 2 {
-		pkcs11Tool(t, label(t), "--keygen", "--key-type", "AES:32", "--label", "twice")
-	}
-	_, err := h.Object(t.Context(), uid("twice"))
-	require.ErrorContains(t, err, `"hsm::4::twice" names 2 objects in the token`)
-	require.ErrorContains(t, h.Destroy(t.Context(), aesObject("twice", 256)), "names 2 objects")
-	require.ErrorIs(t, h.Generate(t.Context(), aesObject("twice", 256)), kmip.ErrExists)
-}
-
 // What another process does to a token is seen: at once where the token refuses the handle, else within a second.
 func TestOtherProcess(t *testing.T) {
 	h := open(t)
@@ -190,19 +178,6 @@ func TestGenerateRefuses(t *testing.T) {
 	}
 	err := h.GeneratePair(t.Context(), &kmip.Object{UniqueIdentifier: uid("a")}, &kmip.Object{UniqueIdentifier: uid("b")})
 	require.ErrorContains(t, err, `the public half of "hsm::4::a" in a token is "hsm::4::a_pk"`)
-}
-
-func TestNameOf(t *testing.T) {
-	for _, c := range []struct {
-		class           uint
-		label, id, want string
-	}{
-		{pkcs11.CKO_SECRET_KEY, "k", "x", "k"}, {pkcs11.CKO_SECRET_KEY, "", "x", "x"}, {pkcs11.CKO_SECRET_KEY, "", "\xff", ""},
-		{pkcs11.CKO_PRIVATE_KEY, "k", "k", "k"}, {pkcs11.CKO_PUBLIC_KEY, "k", "k", "k_pk"}, {pkcs11.CKO_PUBLIC_KEY, "k_pk", "k", "k_pk"},
-		{pkcs11.CKO_SECRET_KEY, "k_pk", "", "k_pk"}, {pkcs11.CKO_PUBLIC_KEY, "", "", ""},
-	} {
-		require.Equal(t, c.want, nameOf(c.class, c.label, c.id))
-	}
 }
 
 // The self-test tells what SoftHSM does from what it lists.

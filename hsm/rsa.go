@@ -258,7 +258,7 @@ func (c *connection) half(ctx context.Context, s session, of *object, class uint
 	}
 	switch len(found) {
 	case 1:
-		return found[0], nil
+		return c.withName(s, found[0])
 	case 0:
 		if err := c.alive(s); err != nil {
 			return nil, err
