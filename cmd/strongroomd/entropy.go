@@ -7,8 +7,8 @@ import (
 	"slices"
 
 	"strongroom/conf"
-	"strongroom/entropy"
 	"strongroom/kmip"
+	"strongroom/store/entropy"
 )
 
 // random is where what the server makes comes from, as [entropy] says; nil is the operating system alone. All that is made shares

@@ -17,12 +17,12 @@ import (
 	"strongroom/authz"
 	"strongroom/cache"
 	"strongroom/conf"
-	"strongroom/entropy"
 	"strongroom/hsm"
 	"strongroom/kmip"
 	"strongroom/kmip/server"
 	"strongroom/kmip/ttlv"
 	"strongroom/store"
+	"strongroom/store/entropy"
 	"strongroom/store/seal"
 )
 
