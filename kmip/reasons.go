@@ -75,12 +75,21 @@ var reasonsOf = map[Operation]map[ResultReason]ResultReason{
 	OperationCreateSplitKey: tooMany,
 	OperationJoinSplitKey:   tooMany,
 	OperationImport:         tooMany,
-	OperationReKey:          unable,
-	OperationReKeyKeyPair:   unable,
+	OperationReKey:          replaceable,
+	OperationReKeyKeyPair:   replaceable,
 	OperationCertify:        unable,
 	OperationReCertify:      unable,
-	OperationGet:            unwrappable,
-	OperationExport:         unwrappable,
+	OperationGet: {
+		ResultReasonInvalidObjectType:          ResultReasonIllegalOperation,
+		ResultReasonBadCryptographicParameters: ResultReasonItemNotFound,
+		ResultReasonKeyValueNotPresent:         ResultReasonIllegalOperation,
+	},
+	OperationExport: unwrappable,
+	OperationDeriveKey: {
+		ResultReasonIncompatibleCryptographicUsageMask: ResultReasonInvalidField,
+		ResultReasonWrongKeyLifecycleState:             ResultReasonInvalidField,
+	},
+	OperationCheck: {ResultReasonIllegalObjectType: ResultReasonIllegalOperation},
 	OperationAddAttribute: {
 		ResultReasonAttributeSingleValued:  ResultReasonIllegalOperation,
 		ResultReasonUnsupportedAttribute:   ResultReasonPermissionDenied,
@@ -96,6 +105,8 @@ var reasonsOf = map[Operation]map[ResultReason]ResultReason{
 	OperationGetUsageAllocation: {
 		ResultReasonAttributeNotFound: ResultReasonIllegalOperation,
 		ResultReasonInvalidObjectType: ResultReasonIllegalOperation,
+
+		ResultReasonWrongKeyLifecycleState: ResultReasonIllegalOperation,
 	},
 	OperationActivate: {ResultReasonInvalidObjectType: ResultReasonIllegalOperation},
 	OperationRevoke:   {ResultReasonInvalidObjectType: ResultReasonIllegalOperation},
@@ -115,6 +126,12 @@ var unwrappable = map[ResultReason]ResultReason{
 
 // unable is the object that is not able to be used for the operation.
 var unable = map[ResultReason]ResultReason{ResultReasonInvalidObjectType: ResultReasonPermissionDenied}
+
+// replaceable adds an Offset without an Activation Date to count from: KMIP 1.4 §11.5, §11.6.
+var replaceable = map[ResultReason]ResultReason{
+	ResultReasonInvalidObjectType: ResultReasonPermissionDenied,
+	ResultReasonAttributeNotFound: ResultReasonIllegalOperation,
+}
 
 // At is the reason as version v knows it.
 func (r ResultReason) At(v ttlv.Version) ResultReason {

@@ -9,6 +9,9 @@ import (
 
 // activate answers Activate. KMIP 2.1 §6.1.1.
 func (r *Request) activate(o *kmip.Object, _ *kmip.ActivateRequest) (*kmip.ActivateResponse, error) {
+	if err := hasState(o); err != nil {
+		return nil, err
+	}
 	err := r.update(o, func(o *kmip.Object) error {
 		if s := o.State(r.now); s != kmip.StatePreActive {
 			return wrongState(o, s)
@@ -27,6 +30,9 @@ func (r *Request) revoke(o *kmip.Object, q *kmip.RevokeRequest) (*kmip.RevokeRes
 	compromised := compromise(q.RevocationReason.RevocationReasonCode)
 	if q.CompromiseOccurrenceDate != nil && !compromised {
 		return nil, kmip.Errorf(kmip.ResultReasonInvalidField, "a revocation for %v has no Compromise Occurrence Date", q.RevocationReason.RevocationReasonCode)
+	}
+	if err := hasState(o); err != nil {
+		return nil, err
 	}
 	err := r.update(o, func(o *kmip.Object) error {
 		s := o.State(r.now)
@@ -56,6 +62,14 @@ func (r *Request) revoke(o *kmip.Object, q *kmip.RevokeRequest) (*kmip.RevokeRes
 	return &kmip.RevokeResponse{UniqueIdentifier: kmip.UniqueIdentifier(o.UniqueIdentifier)}, nil
 }
 
+// hasState refuses a template, the one object without a State. KMIP 1.4 §11.20, §11.21.
+func hasState(o *kmip.Object) error {
+	if o.ObjectType() == kmip.ObjectTypeTemplate {
+		return kmip.Errorf(kmip.ResultReasonInvalidObjectType, "%q is a Template, which has no State", o.UniqueIdentifier)
+	}
+	return nil
+}
+
 func compromise(c kmip.RevocationReasonCode) bool {
 	return c == kmip.RevocationReasonCodeKeyCompromise || c == kmip.RevocationReasonCodeCACompromise
 }
@@ -79,7 +93,7 @@ func revoked(s kmip.State, compromised bool) (kmip.State, bool) {
 func (r *Request) destroy(o *kmip.Object, _ *kmip.DestroyRequest) (*kmip.DestroyResponse, error) {
 	err := r.rewrite(o, func(o *kmip.Object) error {
 		s := o.State(r.now)
-		if _, _, token, _ := kmip.HSMKey(o.UniqueIdentifier); s == kmip.StateActive && !token {
+		if _, _, token, _ := kmip.HSMKey(o.UniqueIdentifier); s == kmip.StateActive && !token && hasState(o) == nil {
 			return kmip.Errorf(kmip.ResultReasonWrongKeyLifecycleState, "object %q is Active: revoke it before it is destroyed", o.UniqueIdentifier)
 		}
 		to := kmip.StateDestroyed

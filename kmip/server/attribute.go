@@ -21,7 +21,7 @@ func (r *Request) getAttributes(o *kmip.Object, q *kmip.GetAttributesRequest) (*
 	response.Attributes = make(kmip.Attributes, 0, len(q.AttributeReferences))
 	for i, want := range q.AttributeReferences {
 		if asked(q.AttributeReferences[:i], want) {
-			continue
+			return nil, kmip.Errorf(kmip.ResultReasonInvalidMessage, "the request asks for the attribute %v more than once", want)
 		}
 		for _, a := range all {
 			if a.Is(want) {
@@ -197,7 +197,7 @@ func (r *Request) deletes(o *kmip.Object, q *kmip.DeleteAttributeRequest) (kmip.
 	if err != nil {
 		return nil, err
 	}
-	gone := slices.Clone(o.Attributes[i : i+1])
+	gone := kmip.Attributes{o.Attributes[i].At(o.Attributes.IndexOf(i))}
 	o.Attributes = o.Attributes.Remove(i)
 	return gone, nil
 }

@@ -67,13 +67,16 @@ func ours(a kmip.Attribute) bool {
 // mayMove refuses to change a date that drives the state once it has done so. KMIP 2.1 §4.1, §4.18, §4.40, §4.41.
 func (r *Request) mayMove(o *kmip.Object, a kmip.Attribute) error {
 	s := o.State(r.now)
+	if o.ObjectType() == kmip.ObjectTypeTemplate {
+		return nil // it has no state: the dates are those of the objects that are made with it
+	}
 	if s != kmip.StatePreActive && !(s == kmip.StateActive && a.Tag != ttlv.TagActivationDate) {
 		return kmip.Errorf(kmip.ResultReasonWrongKeyLifecycleState, "the attribute %v of %q cannot be changed while it is %v", a, o.UniqueIdentifier, s)
 	}
 	if a.Tag != ttlv.TagProcessStartDate && a.Tag != ttlv.TagProtectStopDate {
 		return nil
 	}
-	if t, ok := kmip.Get[time.Time](o.Attributes, a.Tag); ok && !r.now.Before(t) {
+	if t, ok := kmip.Get[time.Time](o.Attributes, a.Tag); ok && t.Unix() <= r.now.Unix() {
 		return kmip.Errorf(kmip.ResultReasonAttributeReadOnly, "the attribute %v of %q has occurred, and is not changed any more", a, o.UniqueIdentifier)
 	}
 	return nil

@@ -115,7 +115,7 @@ func known(types *kmip.ObjectTypes) error {
 		return nil
 	}
 	for _, t := range types.ObjectType {
-		if !slices.Contains(objectTypes, t) {
+		if !slices.Contains(objectTypesOf(ttlv.V2_1), t) {
 			return kmip.Errorf(kmip.ResultReasonInvalidObjectType, "there are no objects of type %v here", t)
 		}
 	}

@@ -252,8 +252,10 @@ func (r *Request) settable(t kmip.ObjectType, given kmip.Attributes) (kmip.Attri
 // initial completes the attributes of a new object. KMIP 2.1 §4.
 func (r *Request) initial(t kmip.ObjectType, a kmip.Attributes, token bool) kmip.Attributes {
 	a = a.With(ttlv.TagObjectType, t).With(ttlv.TagInitialDate, r.now).With(ttlv.TagLastChangeDate, r.now)
-	a = a.With(ttlv.TagState, kmip.StatePreActive)
-	a = a.With(ttlv.TagState, a.State(r.now))
+	if t != kmip.ObjectTypeTemplate {
+		a = a.With(ttlv.TagState, kmip.StatePreActive)
+		a = a.With(ttlv.TagState, a.State(r.now))
+	}
 	if !r.brings() || !a.Contains(ttlv.TagFresh) {
 		a = a.With(ttlv.TagFresh, true)
 	}

@@ -26,7 +26,8 @@ const vendor = "Strongroom"
 // objectTypes are those that can be kept.
 var objectTypes = []kmip.ObjectType{
 	kmip.ObjectTypeCertificate, kmip.ObjectTypeSymmetricKey, kmip.ObjectTypePublicKey, kmip.ObjectTypePrivateKey,
-	kmip.ObjectTypeSplitKey, kmip.ObjectTypeSecretData, kmip.ObjectTypeOpaqueObject, kmip.ObjectTypePGPKey,
+	kmip.ObjectTypeSplitKey, kmip.ObjectTypeTemplate, kmip.ObjectTypeSecretData, kmip.ObjectTypeOpaqueObject, kmip.ObjectTypePGPKey,
+	kmip.ObjectTypeCertificateRequest,
 }
 
 // query answers Query. KMIP 2.1 §6.1.40. A function that is not known, or that this server has nothing to say to, adds

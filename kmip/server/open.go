@@ -176,15 +176,16 @@ func (r *Request) conceal(uid string, err error) error {
 	return kmip.NotFound(uid)
 }
 
-// open says whether a key is in the window at the time now.
+// open says whether a key is in the window at the time now. Dates are whole seconds: the largest one is beyond what a time.Time
+// compares.
 func (w window) open(o *kmip.Object, now time.Time) error {
 	if w != always {
-		if t, ok := kmip.Get[time.Time](o.Attributes, ttlv.TagProcessStartDate); ok && now.Before(t) {
+		if t, ok := kmip.Get[time.Time](o.Attributes, ttlv.TagProcessStartDate); ok && now.Unix() < t.Unix() {
 			return kmip.Errorf(kmip.ResultReasonWrongKeyLifecycleState, "object %q may not be used before its Process Start Date", o.UniqueIdentifier)
 		}
 	}
 	if w == untilProtectStop {
-		if t, ok := kmip.Get[time.Time](o.Attributes, ttlv.TagProtectStopDate); ok && !now.Before(t) {
+		if t, ok := kmip.Get[time.Time](o.Attributes, ttlv.TagProtectStopDate); ok && t.Unix() <= now.Unix() {
 			return kmip.Errorf(kmip.ResultReasonWrongKeyLifecycleState, "object %q may not be used to protect after its Protect Stop Date", o.UniqueIdentifier)
 		}
 	}

@@ -14,6 +14,9 @@ func (r *Request) reKey(old *kmip.Object, q *kmip.ReKeyRequest) (*kmip.ReKeyResp
 	if old.ObjectType() != kmip.ObjectTypeSymmetricKey {
 		return nil, kmip.Errorf(kmip.ResultReasonInvalidObjectType, "Re-key replaces a SymmetricKey, %q is a %v", old.UniqueIdentifier, old.ObjectType())
 	}
+	if err := hasMaterial(old); err != nil {
+		return nil, err
+	}
 	if err := storable(q.Attributes, q.ProtectionStorageMasks); err != nil {
 		return nil, err
 	}
@@ -51,6 +54,9 @@ func (r *Request) reKey(old *kmip.Object, q *kmip.ReKeyRequest) (*kmip.ReKeyResp
 func (r *Request) reKeyKeyPair(old *kmip.Object, q *kmip.ReKeyKeyPairRequest) (*kmip.ReKeyKeyPairResponse, error) {
 	if old.ObjectType() != kmip.ObjectTypePrivateKey {
 		return nil, kmip.Errorf(kmip.ResultReasonInvalidObjectType, "Re-key Key Pair names a PrivateKey, %q is a %v", old.UniqueIdentifier, old.ObjectType())
+	}
+	if err := hasMaterial(old); err != nil {
+		return nil, err
 	}
 	if err := storablePair(merge(q.CommonAttributes, q.PrivateKeyAttributes), q.CommonProtectionStorageMasks, q.PrivateProtectionStorageMasks, q.PublicProtectionStorageMasks); err != nil {
 		return nil, err
@@ -125,6 +131,9 @@ var newForEach = map[ttlv.Tag]bool{
 // succession lists the attributes of a replacement: those of the key it replaces with its dates moved by the offset, under
 // those that the request gives. Names are taken over, whatever other names the request adds.
 func (r *Request) succession(old *kmip.Object, given kmip.Attributes, offset *ttlv.Interval) (kmip.Attributes, error) {
+	if err := movable(old, given, offset); err != nil {
+		return nil, err
+	}
 	var copied kmip.Attributes
 	for _, a := range importable(old.Attributes) {
 		if !newForEach[a.Tag] {
@@ -153,23 +162,61 @@ func (r *Request) succession(old *kmip.Object, given kmip.Attributes, offset *tt
 	return merged, nil
 }
 
+// follows are the dates that an Offset moves with the Activation Date.
+var follows = []ttlv.Tag{ttlv.TagProcessStartDate, ttlv.TagProtectStopDate, ttlv.TagDeactivationDate}
+
+// movable refuses an Offset beside dates that it would set, and one by which dates would move that have no Activation Date to move with.
+// KMIP 1.4 §11.5, §11.6.
+func movable(old *kmip.Object, given kmip.Attributes, offset *ttlv.Interval) error {
+	if offset == nil {
+		return nil
+	}
+	alone := !old.Attributes.Contains(ttlv.TagActivationDate)
+	for _, tag := range append([]ttlv.Tag{ttlv.TagActivationDate}, follows...) {
+		if given.Contains(tag) {
+			return kmip.Errorf(kmip.ResultReasonInvalidMessage, "the request has an Offset, and the %v that it would set", kmip.Attribute{Tag: tag})
+		}
+		if alone && old.Attributes.Contains(tag) {
+			return kmip.Errorf(kmip.ResultReasonAttributeNotFound, "%q has no Activation Date: an Offset does not say what becomes of its %v", old.UniqueIdentifier, kmip.Attribute{Tag: tag})
+		}
+	}
+	return nil
+}
+
 // moved gives the dates of a replacement: table 303 of KMIP 2.1. Without an offset they stay as they are.
 func moved(a kmip.Attributes, offset *ttlv.Interval, now time.Time) kmip.Attributes {
 	if offset == nil {
 		return a
 	}
 	activation := now.Add(time.Duration(*offset) * time.Second)
-	before, ok := kmip.Get[time.Time](a, ttlv.TagActivationDate)
+	before, _ := kmip.Get[time.Time](a, ttlv.TagActivationDate)
 	a = a.With(ttlv.TagActivationDate, activation)
-	if !ok {
-		return a
-	}
-	for _, tag := range []ttlv.Tag{ttlv.TagProcessStartDate, ttlv.TagProtectStopDate, ttlv.TagDeactivationDate} {
+	for _, tag := range follows {
 		if t, ok := kmip.Get[time.Time](a, tag); ok {
-			a = a.With(tag, t.Add(activation.Sub(before)))
+			a = a.With(tag, shifted(t, activation.Unix()-before.Unix()))
 		}
 	}
 	return a
+}
+
+// shifted is a date moved by seconds. The largest one stands for none (KMIP 2.1 §6.1.28), and stays.
+func shifted(t time.Time, seconds int64) time.Time {
+	at := t.Unix()
+	if seconds > 0 && at > kmip.LatestDate-seconds {
+		return time.Unix(kmip.LatestDate, 0)
+	}
+	if at == kmip.LatestDate {
+		return t
+	}
+	return time.Unix(at+seconds, 0)
+}
+
+// hasMaterial refuses to replace an object of which only attributes are here. KMIP 1.4 §11.5, KMIP 2.1 table 307.
+func hasMaterial(o *kmip.Object) error {
+	if present, stated := kmip.Get[bool](o.Attributes, ttlv.TagKeyValuePresent); stated && !present {
+		return kmip.Errorf(kmip.ResultReasonKeyValueNotPresent, "the Key Value of %q is not here", o.UniqueIdentifier)
+	}
+	return nil
 }
 
 // replaceable refuses a replacement that would live elsewhere than the key it replaces. A key in a token gets no name by itself.

@@ -76,6 +76,8 @@ func (r *Request) checkTemplate(given kmip.Attributes, t *kmip.Template) error {
 		switch {
 		case rule == nil || !rule.ClientSets && !rule.Stated || a.Tag == ttlv.TagAttribute && a.Vendor == kmip.VendorServer:
 			return kmip.Errorf(kmip.ResultReasonAttributeReadOnly, "the attribute %v is set by the server: a template has none", a)
+		case a.Tag == ttlv.TagName || a.Tag == ttlv.TagTemplate: // KMIP 1.4 §11.4
+			return kmip.Errorf(kmip.ResultReasonInvalidField, "a template's Name is an attribute of the request: no object made with it could have one in the template")
 		case a.Tag == ttlv.TagUniqueIdentifier:
 			return kmip.Errorf(kmip.ResultReasonInvalidField, "a template has no Unique Identifier for the objects that are made with it")
 		case t.Attributes[:i].Has(a) || !rule.Multiple && t.Attributes[:i].Contains(a.Tag):

@@ -145,6 +145,9 @@ func (r *Request) obtainLease(o *kmip.Object, _ *kmip.ObtainLeaseRequest) (*kmip
 	if _, count, limited := remaining(o); limited && count == 0 {
 		return nil, exceeded(o)
 	}
+	if o.ObjectType() == kmip.ObjectTypeTemplate { // KMIP 1.4 §3.20, §11.18
+		return nil, kmip.Errorf(kmip.ResultReasonPermissionDenied, "%q is a Template, of which there are no leases", o.UniqueIdentifier)
+	}
 	changed, _ := kmip.Get[time.Time](o.Attributes, ttlv.TagLastChangeDate)
 	return &kmip.ObtainLeaseResponse{
 		UniqueIdentifier: kmip.UniqueIdentifier(o.UniqueIdentifier), LeaseTime: kmip.LeaseTime, LastChangeDate: changed,
@@ -153,6 +156,9 @@ func (r *Request) obtainLease(o *kmip.Object, _ *kmip.ObtainLeaseRequest) (*kmip
 
 // checkUse answers Check. KMIP 2.1 §6.1.7: a refusal has what of the request it is for, and empties the ID placeholder.
 func (r *Request) checkUse(o *kmip.Object, q *kmip.CheckRequest) (*kmip.CheckResponse, error) {
+	if o.ObjectType() == kmip.ObjectTypeTemplate {
+		return nil, kmip.Errorf(kmip.ResultReasonIllegalObjectType, "%q is a Template: it is not used with cryptography", o.UniqueIdentifier) // KMIP 1.4 §11.11
+	}
 	refused := new(kmip.CheckResponse)
 	var reason kmip.ResultReason
 	if t := q.LeaseTime; t != nil && *t > kmip.LeaseTime {

@@ -24,7 +24,10 @@ func (r *Request) validate(_ *call, q *kmip.ValidateRequest) (*kmip.ValidateResp
 	if err != nil {
 		return nil, err
 	}
-	if n := len(q.Certificates) + len(uids); n == 0 || n > longestChain {
+	switch n := len(q.Certificates) + len(uids); {
+	case n == 0: // KMIP 1.4 §11.25
+		return nil, kmip.Errorf(kmip.ResultReasonInvalidMessage, "the request has no certificate")
+	case n > longestChain:
 		return nil, kmip.Errorf(kmip.ResultReasonInvalidField, "the request has %d certificates, must have 1 to %d", n, longestChain)
 	}
 	gate := r.server.Gate.state.Load()

@@ -91,7 +91,7 @@ func TestValidate(t *testing.T) {
 				got := must[kmip.ValidateResponse](t, c, kmip.OperationValidate, &x.q)
 				require.Equal(t, x.want, got.ValidityIndicator, name)
 			}
-			require.Equal(t, kmip.ResultReasonInvalidField, reason(t, c, kmip.OperationValidate, &kmip.ValidateRequest{}))
+			require.Equal(t, kmip.ResultReasonInvalidMessage, reason(t, c, kmip.OperationValidate, &kmip.ValidateRequest{}))
 			require.Equal(t, kmip.ResultReasonInvalidField, reason(t, c, kmip.OperationValidate, &kmip.ValidateRequest{
 				Certificates: []kmip.Certificate{{CertificateType: kmip.CertificateTypeX509, CertificateValue: []byte("no DER")}}}))
 			key := must[kmip.CreateResponse](t, c, kmip.OperationCreate, aes("")).UniqueIdentifier

@@ -214,7 +214,7 @@ func TestKeyValueAbsent(t *testing.T) {
 		require.True(t, a.Contains(ttlv.TagKeyValueLocation))
 		require.False(t, a.Contains(ttlv.TagDigest))
 		require.Contains(t, must[kmip.LocateResponse](t, c, kmip.OperationLocate, &kmip.LocateRequest{Attributes: kmip.Attributes{{Tag: ttlv.TagKeyValuePresent, Value: false}}}).UniqueIdentifier, uid)
-		require.Equal(t, kmip.ResultReasonKeyValueNotPresent.At(v), reason(t, c, kmip.OperationGet, &kmip.GetRequest{UniqueIdentifier: uid}))
+		require.Equal(t, kmip.ResultReasonKeyValueNotPresent.For(kmip.OperationGet, v), reason(t, c, kmip.OperationGet, &kmip.GetRequest{UniqueIdentifier: uid}))
 		require.Equal(t, kmip.ResultReasonKeyValueNotPresent.At(v), reason(t, c, kmip.OperationEncrypt, &kmip.EncryptRequest{UniqueIdentifier: uid, Data: []byte("x")}))
 	}
 	old := g.client("alice", ttlv.V1_1)

@@ -42,14 +42,23 @@ func namesOf(a kmip.Attributes, cert *x509.Certificate) kmip.Attributes {
 			IssuerDistinguishedName: clone(cert.RawIssuer), IssuerAlternativeName: issuer,
 		}).
 		Plus(ttlv.TagCertificateIdentifier, kmip.OldCertificateIdentifier{
-			Issuer: cert.Issuer.String(), SerialNumber: cert.SerialNumber.String(),
+			Issuer: nameText(cert.RawIssuer, cert.Issuer), SerialNumber: cert.SerialNumber.String(),
 		}).
 		Plus(ttlv.TagCertificateSubject, kmip.OldCertificateSubject{
-			CertificateSubjectDistinguishedName: cert.Subject.String(), CertificateSubjectAlternativeName: subjectTexts,
+			CertificateSubjectDistinguishedName: nameText(cert.RawSubject, cert.Subject), CertificateSubjectAlternativeName: subjectTexts,
 		}).
 		Plus(ttlv.TagCertificateIssuer, kmip.OldCertificateIssuer{
-			CertificateIssuerDistinguishedName: cert.Issuer.String(), CertificateIssuerAlternativeName: issuerTexts,
+			CertificateIssuerDistinguishedName: nameText(cert.RawIssuer, cert.Issuer), CertificateIssuerAlternativeName: issuerTexts,
 		})
+}
+
+// nameText is a distinguished name in text, its parts in the order of RFC 4514 §2.1: the last one first.
+func nameText(der []byte, name pkix.Name) string {
+	var parts pkix.RDNSequence
+	if _, err := asn1.Unmarshal(der, &parts); err != nil {
+		return name.String()
+	}
+	return parts.String()
 }
 
 // alternatives lists the alternative names in an extension: in DER, and those that have a text in text.
