@@ -47,11 +47,12 @@ func (s *Store) newRow(o *kmip.Object, old *row, length int, e *seal.Envelope) *
 	return r
 }
 
-// computes has the types of objects that are keys.
+// computes has the types of objects that are keys. A certificate does what its public key does.
 var computes = map[kmip.ObjectType]bool{
 	kmip.ObjectTypeSymmetricKey: true,
 	kmip.ObjectTypePublicKey:    true,
 	kmip.ObjectTypePrivateKey:   true,
+	kmip.ObjectTypeCertificate:  true,
 }
 
 // size is about how many bytes the row takes.

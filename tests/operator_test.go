@@ -2,9 +2,12 @@ package tests
 
 import (
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/pem"
 	"math/big"
 	"net"
@@ -194,6 +197,22 @@ func TestHangup(t *testing.T) {
 	require.EqualValues(t, 4711, serial().Int64())
 	works(t, admin, "hsm::4::first") // over a connection that was open all the time
 	require.Equal(t, 1, strings.Count(s.log.String(), "serving KMIP"))
+
+	// An authority: one that is not there is looked for, where none was before.
+	request := &kmip.CertifyRequest{CertificateRequestType: kmip.CertificateRequestTypePKCS10, CertificateRequest: signingRequest(t)}
+	require.Equal(t, kmip.ResultReasonInvalidField, refusal(t, perform(t, admin, kmip.OperationCertify, request)).Reason)
+	s.write("strongroom.toml", []byte(original+"\n[certify]\nissuer = \"authority\"\n"))
+	s.hangup(reread)
+	require.Equal(t, kmip.ResultReasonObjectNotFound, refusal(t, perform(t, admin, kmip.OperationCertify, request)).Reason)
+}
+
+// signingRequest is a certificate request for a new key.
+func signingRequest(t *testing.T) []byte {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{Subject: pkix.Name{CommonName: "x"}}, key)
+	require.NoError(t, err)
+	return der
 }
 
 // authority is the site's certificate authority.

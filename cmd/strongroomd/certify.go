@@ -9,7 +9,7 @@ import (
 )
 
 // certificationOf is how the configuration has certificates issued.
-func certificationOf(c *conf.Config) server.Certification {
+func certificationOf(c *conf.Config) *server.Certification {
 	policy := server.Certification{
 		Issuer: c.Certify.Issuer, Key: c.Certify.IssuerKey, Validity: c.Certify.Validity, Longest: c.Certify.MaxValidity, Authorities: c.Certify.Authorities,
 	}
@@ -18,5 +18,5 @@ func certificationOf(c *conf.Config) server.Certification {
 			policy.Usages = append(policy.Usages, u.Usage)
 		}
 	}
-	return policy
+	return server.NewCertification(policy)
 }

@@ -43,7 +43,7 @@ func serveCommand() *cobra.Command {
 		Use:   "serve",
 		Short: "Answer KMIP until told to stop",
 		Long: `Answer KMIP until SIGTERM or SIGINT; requests that have begun are finished first. SIGHUP reads the certificates, the
-revocation list, the passwords, hsm_admin, admin and create again, tries PINs again that were refused, and reopens the audit log.
+revocation list, the passwords, hsm_admin, admin, create and [certify] again, tries PINs again that were refused, and reopens the audit log.
 
 A configuration that is not safe, a private key that others may read for one, is refused.`,
 		Example: `  strongroomd serve --config /etc/strongroom/strongroom.toml
@@ -121,13 +121,15 @@ func serve(ctx context.Context, load func() (*conf.Config, error), log *slog.Log
 
 	authority := new(atomic.Pointer[authz.Table])
 	authority.Store(authorityOf(c))
+	certification := new(atomic.Pointer[server.Certification])
+	certification.Store(certificationOf(c))
 	warnOfSuites(credentials, log)
 	gate := server.NewGate(*credentials)
 	s := server.New(server.Config{
 		Random: backends.random(c), SeedToken: backends.seedToken(c),
 		Store: backends.store, HSM: backends.tokens(), Access: backends.store, Settings: backends.store, Rotation: backends.store, Authority: authority, Gate: gate,
 		Audit: audit, Limits: limitsOf(c), Seed: c.Entropy.Seed, Log: log, Version: version(),
-		Certification: certificationOf(c),
+		Certification: certification,
 	})
 	listening, err := listen(c, s, log)
 	if err != nil {
@@ -139,7 +141,7 @@ func serve(ctx context.Context, load func() (*conf.Config, error), log *slog.Log
 	for {
 		select {
 		case <-hangup:
-			reload(load, gate, authority, backends, audit, log)
+			reload(load, gate, authority, certification, backends, audit, log)
 		case err := <-listening.ended:
 			return err
 		case <-ctx.Done():
@@ -170,7 +172,7 @@ func stop(s *server.Server, l *listeners, log *slog.Logger) error {
 }
 
 // reload takes over what may change while serving. A configuration with a fault changes nothing.
-func reload(load func() (*conf.Config, error), gate *server.Gate, authority *atomic.Pointer[authz.Table], b *backends, audit *server.Audit, log *slog.Logger) {
+func reload(load func() (*conf.Config, error), gate *server.Gate, authority *atomic.Pointer[authz.Table], certification *atomic.Pointer[server.Certification], b *backends, audit *server.Audit, log *slog.Logger) {
 	if err := audit.Reopen(); err != nil {
 		log.Error("reopening the audit log", "err", err)
 	}
@@ -189,10 +191,11 @@ func reload(load func() (*conf.Config, error), gate *server.Gate, authority *ato
 	warnOfSuites(credentials, log)
 	gate.Replace(*credentials)
 	authority.Store(authorityOf(c))
+	certification.Store(certificationOf(c))
 	if b.hsm != nil {
 		b.hsm.Reload()
 	}
-	log.Info("certificates, revocation list, passwords, hsm_admin, admin and create were read again")
+	log.Info("certificates, revocation list, passwords, hsm_admin, admin, create and [certify] were read again")
 }
 
 // backends are the two of them, opened.

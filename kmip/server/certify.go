@@ -26,14 +26,15 @@ type Certification struct {
 	Usages      []x509.ExtKeyUsage // that a certificate may be for; default to authenticate servers and clients
 }
 
-func (c Certification) withDefaults() Certification {
+// NewCertification is c with defaults for what it leaves out.
+func NewCertification(c Certification) *Certification {
 	if c.Validity <= 0 {
 		c.Validity = 365 * 24 * time.Hour
 	}
 	if c.Usages == nil {
 		c.Usages = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	}
-	return c
+	return &c
 }
 
 // certifies is the need of the private key that signs certificates. KMIP 2.1 §12.1.
@@ -205,7 +206,7 @@ func (r *Request) authority(c *issuing, replaced *kmip.Object) (err error) {
 			return err
 		}
 	}
-	policy := &r.server.Certification
+	policy := r.server.Certification.Load()
 	var o *kmip.Object
 	switch {
 	case ok && string(uid) != policy.Issuer:
@@ -269,7 +270,7 @@ func forCertificate(a kmip.Attribute) bool {
 // issueCertificate makes the certificate and keeps it, with the attributes of the object, in place of an old one if there is one. Where the
 // operation is on another object, the new one has an audit line of its own.
 func (r *Request) issueCertificate(k *call, c *issuing, attributes kmip.Attributes, old *kmip.Object) (err error) {
-	policy := &r.server.Certification
+	policy := r.server.Certification.Load()
 	from, to, err := r.validity(c, attributes)
 	if err != nil {
 		return err
@@ -348,7 +349,7 @@ func (c *issuing) signs() crypto.PublicKey {
 // validity is from when to when the certificate is valid: from its Activation Date to its Deactivation Date where they are given,
 // never longer than its issuer.
 func (r *Request) validity(c *issuing, a kmip.Attributes) (from, to time.Time, err error) {
-	policy := &r.server.Certification
+	policy := r.server.Certification.Load()
 	from, ok := kmip.Get[time.Time](a, ttlv.TagActivationDate)
 	if !ok {
 		from = r.now

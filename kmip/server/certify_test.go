@@ -335,7 +335,7 @@ func TestCertifyRefuses(t *testing.T) {
 // TestCertifyConfigured issues with the authority and within the limits that are configured.
 func TestCertifyConfigured(t *testing.T) {
 	g := newCARig(t)
-	g.server.Certification = Certification{Issuer: "ca", Key: "ca key", Validity: 48 * time.Hour, Longest: 72 * time.Hour, Authorities: true, Usages: []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning}}
+	g.server.Certification.Store(&Certification{Issuer: "ca", Key: "ca key", Validity: 48 * time.Hour, Longest: 72 * time.Hour, Authorities: true, Usages: []x509.ExtKeyUsage{x509.ExtKeyUsageCodeSigning}})
 	c := g.client("alice", ttlv.V2_1)
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)

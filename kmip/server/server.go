@@ -92,7 +92,7 @@ type Config struct {
 	Log       *slog.Logger
 	Version   string // of the program, for Query
 
-	Certification Certification // how Certify and Re-certify issue
+	Certification *atomic.Pointer[Certification] // how Certify and Re-certify issue, replaced likewise; nil: as the zero value says
 }
 
 // A Server answers KMIP.
@@ -127,7 +127,10 @@ type Server struct {
 // New makes a server of c.
 func New(c Config) *Server {
 	c.Limits = c.Limits.withDefaults()
-	c.Certification = c.Certification.withDefaults()
+	if c.Certification == nil {
+		c.Certification = new(atomic.Pointer[Certification])
+		c.Certification.Store(NewCertification(Certification{}))
+	}
 	s := &Server{
 		constraints: setting[kmip.Constraints]{name: constraintsSetting, tag: ttlv.TagConstraints},
 		defaults:    setting[kmip.DefaultsInformation]{name: defaultsSetting, tag: ttlv.TagDefaultsInformation},

@@ -84,7 +84,7 @@ func (r *Request) follow(c *chain, o *kmip.Object) {
 
 // ownAuthority adds the certificate that the server certifies with. It is public, and read as the configuration names it.
 func (r *Request) ownAuthority(c *chain) error {
-	uid := r.server.Certification.Issuer
+	uid := r.server.Certification.Load().Issuer
 	if uid == "" {
 		return nil
 	}

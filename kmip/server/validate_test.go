@@ -148,7 +148,7 @@ func TestValidateKept(t *testing.T) {
 	require.Equal(t, invalid, validity(&past, "again"))
 
 	keep("issuer", root, "")
-	g.server.Certification.Issuer = "issuer"
+	g.server.Certification.Store(NewCertification(Certification{Issuer: "issuer"}))
 	other := signed(t, root, "other", false, later)
 	require.Equal(t, valid, must[kmip.ValidateResponse](t, c, kmip.OperationValidate, &kmip.ValidateRequest{Certificates: inline(other)}).ValidityIndicator, "of the server's own authority")
 }
