@@ -25,6 +25,9 @@ var confining = []ttlv.Tag{ttlv.TagSensitive, ttlv.TagAlwaysSensitive, ttlv.TagE
 
 // owns says whether an attribute comes from the token.
 func (o *object) owns(tag ttlv.Tag) bool {
+	if tag == ttlv.TagCryptographicLength && o.bits <= 0 { // of a key that SoftHSM unwrapped
+		return false
+	}
 	return slices.Contains(tokenOwned, tag) && !(o.class == pkcs11.CKO_PUBLIC_KEY && slices.Contains(confining, tag))
 }
 
@@ -33,7 +36,7 @@ func recorded(a kmip.Attributes) kmip.Attributes {
 	t, _ := kmip.Get[kmip.ObjectType](a, ttlv.TagObjectType)
 	kept := make(kmip.Attributes, 0, len(a))
 	for _, x := range a {
-		algorithm := x.Tag == ttlv.TagCryptographicAlgorithm // the token may know less of it
+		algorithm := x.Tag == ttlv.TagCryptographicAlgorithm || x.Tag == ttlv.TagCryptographicLength // the token may know less of it
 		public := t == kmip.ObjectTypePublicKey && slices.Contains(confining, x.Tag)
 		if (algorithm || public || !slices.Contains(tokenOwned, x.Tag)) && !protected(x) {
 			kept = append(kept, x)

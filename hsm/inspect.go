@@ -186,6 +186,7 @@ func (p *proof) capabilities(listed []uint) (all []Capability) {
 	add("RSA PKCS1 v1.5 signature", pkcs11.CKM_RSA_PKCS, p.signPKCS1, p.signPKCS1, "")
 	add("RSA PSS signature", pkcs11.CKM_RSA_PKCS_PSS, p.signPSS, p.signPSS, "")
 	add("ECDSA signature", pkcs11.CKM_ECDSA, p.signECDSA, p.signECDSA, "")
+	p.carriages(add)
 	return all
 }
 

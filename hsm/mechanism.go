@@ -103,6 +103,9 @@ type proof struct {
 	signPSS   bool // CKM_RSA_PKCS_PSS
 	signECDSA bool // CKM_ECDSA
 	reuses    bool // handles: a new object may get the handle of one destroyed
+
+	wrapsPrivate, unwrapsPrivate [cipherCount]bool // private keys, with a wrapping key
+	wrapsOAEP                    [digestCount]bool // symmetric keys
 }
 
 // cipherFor is the row for an AES key and parameters; without a mode it is GCM.

@@ -80,6 +80,7 @@ func (t *tester) run() (*proof, error) {
 	p.signPKCS1 = t.check(t.signPKCS1)
 	p.signPSS = t.check(t.signPSS)
 	p.signECDSA = t.check(t.signECDSA)
+	t.carrying(p)
 	p.reuses = t.reuses()
 
 	// Whatever failed: a token that is there now failed because of what it was asked.

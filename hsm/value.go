@@ -80,7 +80,9 @@ func secretValue(uid string, o *object, t template) (*kmip.Value, error) {
 	if len(value) == 0 {
 		return nil, kmip.Errorf(kmip.ResultReasonSensitive, "%q: the token does not give the value", uid)
 	}
-	return &kmip.Value{SymmetricKey: block(o, kmip.KeyFormatTypeRaw, append([]byte{}, value...))}, nil
+	b := block(o, kmip.KeyFormatTypeRaw, append([]byte{}, value...))
+	b.KeyBlock.CryptographicLength = int32(8 * len(value))
+	return &kmip.Value{SymmetricKey: b}, nil
 }
 
 func publicValue(uid string, o *object) (*kmip.Value, error) {

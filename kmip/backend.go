@@ -138,6 +138,24 @@ type Backend interface {
 	Locate(ctx context.Context, s *Search) (*Found, error)
 }
 
+// A Carrier is a Backend that gives keys out, and takes them in, wrapped by another of its keys: their material is in clear there
+// and nowhere else. Where it cannot, the error is a *CannotCarry, and nothing has happened.
+type Carrier interface {
+	// ValueWrapped gives the material of o, wrapped by another key, in the format in which Value gives it: in a Key Block
+	// without Key Wrapping Data.
+	ValueWrapped(ctx context.Context, o, by *Object, p *CryptographicParameters) (*Value, error)
+
+	// RegisterWrapped keeps v, which is wrapped by another key, unwrapped.
+	RegisterWrapped(ctx context.Context, o *Object, v *Value, by *Object, p *CryptographicParameters) error
+}
+
+// A CannotCarry says why a Carrier cannot carry a key.
+type CannotCarry struct{ Why error }
+
+func (e *CannotCarry) Error() string { return e.Why.Error() }
+
+func (e *CannotCarry) Unwrap() error { return e.Why }
+
 // Settings keeps, by name, what administrators set for all objects.
 type Settings interface {
 	// Setting is what is kept under a name, nil for nothing, and its revision. The value is shared.

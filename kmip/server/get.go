@@ -63,6 +63,9 @@ func (r *Request) value(o *kmip.Object, w wish) (_ *kmip.Value, err error) {
 		if wrapper, w.wrapping, err = r.wrapsWith(w.wrapping); err != nil {
 			return nil, err
 		}
+		if v, err := r.carryOut(o, w, wrapper); v != nil || err != nil {
+			return v, err
+		}
 	}
 	v, err := r.material(o, w.wrap == kmip.KeyWrapTypeNotWrapped)
 	if err != nil {

@@ -6,7 +6,8 @@ import (
 	"strongroom/store/soft"
 )
 
-// register answers Register. KMIP 2.1 §6.1.43. A wrapped key is kept as it is, and can be given back but not used.
+// register answers Register. KMIP 2.1 §6.1.43. A wrapped key is kept as it is, and can be given back but not used; one that is to be
+// in a token is unwrapped, for a token keeps no wrapped keys.
 func (r *Request) register(k *call, q *kmip.RegisterRequest) (*kmip.RegisterResponse, error) {
 	if err := storable(q.Attributes, q.ProtectionStorageMasks); err != nil {
 		return nil, err
@@ -30,13 +31,13 @@ func (r *Request) importObject(k *call, q *kmip.ImportRequest) (*kmip.ImportResp
 		}
 	}
 	value := &q.Value
-	if q.KeyWrapType == kmip.KeyWrapTypeNotWrapped {
+	attributes := importable(q.Attributes).With(ttlv.TagUniqueIdentifier, string(q.UniqueIdentifier))
+	if q.KeyWrapType == kmip.KeyWrapTypeNotWrapped && !intoToken(attributes, value) {
 		var err error
 		if value, err = r.unwrap(value); err != nil {
 			return nil, err
 		}
 	}
-	attributes := importable(q.Attributes).With(ttlv.TagUniqueIdentifier, string(q.UniqueIdentifier))
 	uid, err := r.keep(k, q.ObjectType, attributes, value)
 	if err != nil {
 		return nil, err
@@ -75,6 +76,9 @@ func (r *Request) keep(k *call, t kmip.ObjectType, attributes kmip.Attributes, v
 		if err := r.checkTemplate(attributes, v.Template); err != nil {
 			return "", err
 		}
+	}
+	if intoToken(attributes, v) {
+		return r.keepWrapped(k, t, attributes, v)
 	}
 	attributes, v, err := r.arrival(attributes, v)
 	if err != nil {
