@@ -136,6 +136,10 @@ func (o *object) algorithm(recorded kmip.CryptographicAlgorithm) kmip.Cryptograp
 			return recorded
 		}
 		return kmip.CryptographicAlgorithmECDSA
+	case ckkEdwards:
+		if o.bits == edwardsBits {
+			return kmip.CryptographicAlgorithmEd25519
+		}
 	case pkcs11.CKK_GENERIC_SECRET:
 		if _, ok := hmacs[recorded]; ok {
 			return recorded
@@ -214,12 +218,15 @@ func (h *HSM) GeneratePair(ctx context.Context, private, public *kmip.Object) er
 		return err
 	}
 	return h.make(ctx, s, []*kmip.Object{private, public}, []string{label, publicLabel}, func(c *connection, ss session) ([]handle, error) {
+		if err := c.spelled(pub); err != nil {
+			return nil, err
+		}
 		publicKey, privateKey, err := c.module.lib.generatePair(ss, mechanism, pub, priv)
 		return []handle{privateKey, publicKey}, err
 	})
 }
 
-// Register brings a key into the token: AES and HMAC keys raw, RSA and ECDSA private keys as PKCS #8, PKCS #1 or SEC 1, and public
+// Register brings a key into the token: AES and HMAC keys raw, RSA, ECDSA and Ed25519 private keys as PKCS #8, PKCS #1 or SEC 1, and public
 // keys as SubjectPublicKeyInfo or PKCS #1. In the token it is as sensitive as a generated one.
 func (h *HSM) Register(ctx context.Context, o *kmip.Object, v *kmip.Value) error {
 	s, label, err := h.route(o.UniqueIdentifier)
@@ -235,6 +242,9 @@ func (h *HSM) Register(ctx context.Context, o *kmip.Object, v *kmip.Value) error
 	}
 	defer t.clear()
 	return h.make(ctx, s, []*kmip.Object{o}, []string{label}, func(c *connection, ss session) ([]handle, error) {
+		if err := c.spelled(t); err != nil {
+			return nil, err
+		}
 		key, err := c.module.lib.create(ss, t)
 		return []handle{key}, err
 	})

@@ -73,7 +73,8 @@ var operatorAlgorithms = map[string]operatorAlgorithm{
 		PurposeWrapping: {pkcs11.CKA_UNWRAP},
 		PurposeData:     {pkcs11.CKA_DECRYPT, pkcs11.CKA_SIGN},
 	}},
-	"ec": {kmip.CryptographicAlgorithmECDSA, 256, map[Purpose][]uint{PurposeData: {pkcs11.CKA_SIGN}}},
+	"ec":      {kmip.CryptographicAlgorithmECDSA, 256, map[Purpose][]uint{PurposeData: {pkcs11.CKA_SIGN}}},
+	"ed25519": {kmip.CryptographicAlgorithmEd25519, edwardsBits, map[Purpose][]uint{PurposeData: {pkcs11.CKA_SIGN}}},
 }
 
 // publicUse gives what a public key does where its private half does the other.
@@ -97,7 +98,7 @@ type recipe struct {
 func (k NewKey) recipe(number uint32) (*recipe, error) {
 	known, ok := operatorAlgorithms[cmp.Or(k.Algorithm, "aes")]
 	if !ok {
-		return nil, invalid("a key for %q is not made: aes, hmac, rsa and ec are the algorithms", k.Algorithm)
+		return nil, invalid("a key for %q is not made: aes, hmac, rsa, ec and ed25519 are the algorithms", k.Algorithm)
 	}
 	uses, ok := known.uses[k.Purpose]
 	switch {
@@ -116,7 +117,7 @@ func (k NewKey) recipe(number uint32) (*recipe, error) {
 		return nil, err
 	}
 	a := kmip.Attributes{}.With(tagAlgorithm, known.algorithm).With(tagLength, cmp.Or(k.Bits, known.bits))
-	if k.Algorithm == "rsa" || k.Algorithm == "ec" {
+	if _, hmac := hmacs[known.algorithm]; !hmac && known.algorithm != kmip.CryptographicAlgorithmAES {
 		return pairRecipe(k.Label, a, uses)
 	}
 	m, err := secretKey(k.Label, a)
@@ -201,6 +202,9 @@ func (r *recipe) make(c *connection, s session) ([]handle, error) {
 	if len(r.templates) == 1 {
 		h, err := c.module.lib.generate(s, r.mechanism, r.templates[0])
 		return []handle{h}, err
+	}
+	if err := c.spelled(r.templates[1]); err != nil {
+		return nil, err
 	}
 	public, private, err := c.module.lib.generatePair(s, r.mechanism, r.templates[1], r.templates[0])
 	return []handle{private, public}, err

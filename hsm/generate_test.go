@@ -30,6 +30,7 @@ func TestMakeKey(t *testing.T) {
 		{NewKey{Label: "mac", Algorithm: "hmac", Purpose: PurposeData, Bits: 512}, "verify", "", 512, "", false},
 		{NewKey{Label: "rsa", Algorithm: "rsa", Purpose: PurposeData, Bits: 2048}, "decrypt, sign", "encrypt, verify", 2048, "", false},
 		{NewKey{Label: "ec", Algorithm: "ec", Purpose: PurposeData, Bits: 384}, "sign", "verify", 384, "", false},
+		{NewKey{Label: "ed", Algorithm: "ed25519", Purpose: PurposeData}, "sign", "verify", 256, "", false},
 		{NewKey{Label: "root", Purpose: PurposeData}, "", "", 0, `"hsm::4::root" is in use`, true},
 		{NewKey{Label: "rsa", Algorithm: "rsa", Purpose: PurposeData}, "", "", 0, `"hsm::4::rsa" is in use`, true},
 		{NewKey{Label: "x", Algorithm: "ec", Purpose: PurposeSeal}, "", "", 0, "a key for ec is of no use for seal", false},

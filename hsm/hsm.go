@@ -345,9 +345,11 @@ func (p *proof) names() (all []string) {
 		add(p.oaep[row] || p.rawRSA, "RSA OAEP "+d.name.String())
 		add(p.hmac[row], "HMAC "+d.name.String())
 	}
+	add(p.cmac, "AES CMAC")
 	add(p.pkcs1, "RSA PKCS1v15 decryption")
 	add(p.signPKCS1, "RSA PKCS1v15 signature")
 	add(p.signPSS, "RSA PSS signature")
 	add(p.signECDSA, "ECDSA signature")
+	add(p.edwards != 0, "Ed25519 signature")
 	return all
 }

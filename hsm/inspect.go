@@ -180,12 +180,14 @@ func (p *proof) capabilities(listed []uint) (all []Capability) {
 	for row, d := range digests {
 		add("HMAC, "+d.name.String(), d.hmac, p.hmac[row], p.hmac[row], "")
 	}
+	add("AES CMAC", pkcs11.CKM_AES_CMAC, p.cmac, p.cmac, "")
 	raw := !slices.Contains(p.oaep[:], false)
 	add("RSA without padding", pkcs11.CKM_RSA_X_509, p.rawRSA, p.rawRSA && !raw, "")
 	add("RSA PKCS1 v1.5 decryption", pkcs11.CKM_RSA_PKCS, p.pkcs1, p.pkcs1, "")
 	add("RSA PKCS1 v1.5 signature", pkcs11.CKM_RSA_PKCS, p.signPKCS1, p.signPKCS1, "")
 	add("RSA PSS signature", pkcs11.CKM_RSA_PKCS_PSS, p.signPSS, p.signPSS, "")
 	add("ECDSA signature", pkcs11.CKM_ECDSA, p.signECDSA, p.signECDSA, "")
+	add("Ed25519 signature", ckmEdDSA, p.edwards != 0, p.edwards != 0, "")
 	p.carriages(add)
 	return all
 }
@@ -275,5 +277,5 @@ func (o *object) info() KeyInfo {
 var keyTypes = map[uint]string{
 	pkcs11.CKK_AES: "AES", pkcs11.CKK_RSA: "RSA", pkcs11.CKK_EC: "EC", pkcs11.CKK_GENERIC_SECRET: "secret", pkcs11.CKK_DES3: "3DES",
 	pkcs11.CKK_DSA: "DSA", pkcs11.CKK_DH: "DH", pkcs11.CKK_SHA256_HMAC: "HMAC-SHA256", pkcs11.CKK_SHA384_HMAC: "HMAC-SHA384",
-	pkcs11.CKK_SHA512_HMAC: "HMAC-SHA512", pkcs11.CKK_SHA_1_HMAC: "HMAC-SHA1", 0x40: "EC-Edwards", 0x41: "EC-Montgomery",
+	pkcs11.CKK_SHA512_HMAC: "HMAC-SHA512", pkcs11.CKK_SHA_1_HMAC: "HMAC-SHA1", ckkEdwards: "EC-Edwards", 0x41: "EC-Montgomery",
 }

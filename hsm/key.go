@@ -32,8 +32,12 @@ func newKey(s *slot, o *object, a kmip.Attributes) kmip.Key {
 		return &rsaKey{key: k}
 	case o.class == pkcs11.CKO_PRIVATE_KEY && o.kind == pkcs11.CKK_EC:
 		return &ecKey{key: k}
+	case o.class == pkcs11.CKO_PRIVATE_KEY && o.kind == ckkEdwards && o.bits == edwardsBits:
+		return &edKey{key: k}
 	case o.class == pkcs11.CKO_PUBLIC_KEY && o.kind == pkcs11.CKK_RSA && o.public != nil:
 		return &rsaPublicKey{key: k}
+	case o.class == pkcs11.CKO_PUBLIC_KEY && o.kind == ckkEdwards && o.public != nil:
+		return &edPublicKey{key: k}
 	case o.class == pkcs11.CKO_PUBLIC_KEY && o.public != nil:
 		return &ecPublicKey{key: k}
 	}

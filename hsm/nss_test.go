@@ -57,6 +57,8 @@ func TestNSSCapabilities(t *testing.T) {
 	for _, want := range []string{"AES GCM", "AES CBC PKCS5", "RSA OAEP SHA_256", "HMAC SHA_256", "ECDSA signature", "RSA PSS signature"} {
 		require.Contains(t, all, want)
 	}
+	_, err := h.MakeKey(t.Context(), 4, NewKey{Label: "ed", Algorithm: "ed25519", Purpose: PurposeData})
+	require.EqualError(t, err, "slot 4: the token does not do Ed25519 as the standard has it")
 	require.NoError(t, h.Generate(t.Context(), aesObject("k", 256)))
 	o, err := h.Object(t.Context(), uid("k"))
 	require.NoError(t, err)

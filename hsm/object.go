@@ -28,7 +28,7 @@ type object struct {
 	plain     string // the name that it would have alone in the token
 	rank      int    // by which line of naming.go
 	bits      int32
-	public    crypto.PublicKey // *rsa.PublicKey or *ecdsa.PublicKey: of a public key, and of an RSA private key
+	public    crypto.PublicKey // *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey: of a public key, and of an RSA private key
 	flags     map[uint]bool    // CKA_ENCRYPT and the like, where the token tells
 	curve     elliptic.Curve
 
@@ -74,6 +74,10 @@ func (c *connection) describe(s session, h handle) (*object, error) {
 		if o.curve = curveOf(t.get(pkcs11.CKA_EC_PARAMS)); o.curve != nil {
 			o.bits = int32(o.curve.Params().BitSize)
 			o.public = point(o.curve, t.get(pkcs11.CKA_EC_POINT))
+		}
+	case ckkEdwards:
+		if onEdwards(t.get(pkcs11.CKA_EC_PARAMS)) {
+			o.bits, o.public = edwardsBits, edwardsPoint(t.get(pkcs11.CKA_EC_POINT))
 		}
 	default:
 		o.bits = int32(8 * t.number(pkcs11.CKA_VALUE_LEN))

@@ -80,6 +80,11 @@ func (t *tester) run() (*proof, error) {
 	p.signPKCS1 = t.check(t.signPKCS1)
 	p.signPSS = t.check(t.signPSS)
 	p.signECDSA = t.check(t.signECDSA)
+	for i, form := range edwardsForms {
+		if p.edwards == 0 && t.check(func() (bool, error) { return t.edwards(form) }) {
+			p.edwards = i + 1
+		}
+	}
 	t.carrying(p)
 	p.reuses = t.reuses()
 

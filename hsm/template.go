@@ -64,6 +64,7 @@ var (
 	rsaPublic  = []use{{pkcs11.CKA_ENCRYPT, seals}, {pkcs11.CKA_WRAP, 0}, {pkcs11.CKA_VERIFY, kmip.CryptographicUsageMaskVerify}}
 	rsaWraps   = []use{{pkcs11.CKA_ENCRYPT, 0}, {pkcs11.CKA_WRAP, seals}, {pkcs11.CKA_VERIFY, kmip.CryptographicUsageMaskVerify}}
 	ecPrivate  = []use{{pkcs11.CKA_SIGN, signs}, {pkcs11.CKA_DERIVE, kmip.CryptographicUsageMaskKeyAgreement | kmip.CryptographicUsageMaskDeriveKey}}
+	edPrivate  = []use{{pkcs11.CKA_SIGN, signs}}
 	ecPublic   = []use{{pkcs11.CKA_VERIFY, kmip.CryptographicUsageMaskVerify}}
 )
 
@@ -140,8 +141,11 @@ func keyPair(label, publicLabel string, private, public kmip.Attributes) (mechan
 	case ellipticAlgorithm(algorithm):
 		mechanism = pkcs11.CKM_EC_KEY_PAIR_GEN
 		pub, err = curveParameters(private)
+	case algorithm == kmip.CryptographicAlgorithmEd25519:
+		mechanism, uses, publicUses = ckmEdwardsPairGen, edPrivate, ecPublic
+		pub, err = edwardsAsked(private)
 	default:
-		err = invalid("a token makes no key pairs for %v, only RSA and elliptic curves", algorithm)
+		err = invalid("a token makes no key pairs for %v, only RSA, ECDSA, ECDH and Ed25519", algorithm)
 	}
 	if err != nil {
 		return 0, nil, nil, err
@@ -153,6 +157,9 @@ func keyPair(label, publicLabel string, private, public kmip.Attributes) (mechan
 		}
 	}
 	priv = append(append(placed(label, true), protection(private)...), allowed(private.UsageMask(), uses)...)
+	if mechanism == ckmEdwardsPairGen {
+		priv = append(priv, attribute{pkcs11.CKA_KEY_TYPE, number(ckkEdwards)})
+	}
 	return mechanism, pub, priv, nil
 }
 
@@ -179,6 +186,16 @@ func curveParameters(a kmip.Attributes) (template, error) {
 		return ecParameters(c.oid)
 	}
 	return nil, invalid("a token makes key pairs on P-256, P-384 and P-521; curve %v with %d bits is none of them", d.RecommendedCurve, bits)
+}
+
+// edwardsAsked refuses what is not Ed25519.
+func edwardsAsked(a kmip.Attributes) (template, error) {
+	d, _ := kmip.Get[kmip.CryptographicDomainParameters](a, ttlv.TagCryptographicDomainParameters)
+	if bits := a.Length(); bits != 0 && bits != edwardsBits || d.RecommendedCurve != 0 && d.RecommendedCurve != kmip.RecommendedCurveCURVE25519 ||
+		d.Qlength != 0 && d.Qlength != edwardsBits {
+		return nil, invalid("Ed25519 is a curve of %d bits", edwardsBits)
+	}
+	return edwardsParameters(), nil
 }
 
 func ecParameters(oid asn1.ObjectIdentifier) (template, error) {

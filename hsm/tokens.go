@@ -59,5 +59,7 @@ func (p *proof) mechanisms() []uint64 {
 	add(p.pkcs1 || p.signPKCS1, pkcs11.CKM_RSA_PKCS)
 	add(p.signPSS, pkcs11.CKM_RSA_PKCS_PSS)
 	add(p.signECDSA, pkcs11.CKM_ECDSA)
+	add(p.edwards != 0, ckmEdDSA)
+	add(p.cmac, pkcs11.CKM_AES_CMAC)
 	return all
 }

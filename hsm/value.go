@@ -3,8 +3,10 @@ package hsm
 import (
 	"context"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/x509"
+	"errors"
 	"math/big"
 
 	"github.com/miekg/pkcs11"
@@ -113,6 +115,12 @@ func privateValue(uid string, o *object, t template) (*kmip.Value, error) {
 		private = k
 	case o.curve != nil:
 		private, err = ecdsa.ParseRawPrivateKey(o.curve, scalar(t.get(pkcs11.CKA_VALUE), o.bits))
+	case o.kind == ckkEdwards && o.bits == edwardsBits:
+		k := edwardsSeed(t.get(pkcs11.CKA_VALUE))
+		if k == nil {
+			err = errors.New("no seed")
+		}
+		private = k
 	default:
 		return nil, kmip.Errorf(kmip.ResultReasonKeyFormatTypeNotSupported, "%q is a private key of a kind that is not supported", uid)
 	}
@@ -208,8 +216,10 @@ func privateMaterial(label string, a kmip.Attributes, kb *kmip.KeyBlock) (templa
 		t, uses = rsaPrivateTemplate(k), rsaPrivate
 	case *ecdsa.PrivateKey:
 		t, err = ecPrivateTemplate(k)
+	case ed25519.PrivateKey:
+		t, uses = edwardsPrivateTemplate(k), edPrivate
 	default:
-		err = kmip.Errorf(kmip.ResultReasonOperationNotSupported, "a token takes private keys for RSA and ECDSA only")
+		err = kmip.Errorf(kmip.ResultReasonOperationNotSupported, "a token takes private keys for RSA, ECDSA and Ed25519 only")
 	}
 	if err != nil {
 		return nil, err
@@ -238,8 +248,10 @@ func publicMaterial(label string, a kmip.Attributes, kb *kmip.KeyBlock) (templat
 		t, uses = rsaPublicTemplate(k), rsaPublicUses(a.UsageMask())
 	case *ecdsa.PublicKey:
 		t, err = ecPublicTemplate(k)
+	case ed25519.PublicKey:
+		t, err = edwardsPublicTemplate(k)
 	default:
-		err = kmip.Errorf(kmip.ResultReasonOperationNotSupported, "a token takes public keys for RSA and ECDSA only")
+		err = kmip.Errorf(kmip.ResultReasonOperationNotSupported, "a token takes public keys for RSA, ECDSA and Ed25519 only")
 	}
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package tests
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -90,4 +91,30 @@ func TestHSMGenerate(t *testing.T) {
 		require.Contains(t, r.stderr, want)
 	}
 	require.Equal(t, before, s.tool("-O"), "a refused command makes nothing")
+}
+
+// TestHSMBench measures a token, in this process and in a worker process, and leaves nothing there.
+func TestHSMBench(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	for _, isolation := range []string{"none", "process"} {
+		text := strings.Replace(string(s.read("strongroom.toml")), "[[hsm]]\n", "[[hsm]]\nisolation = \""+isolation+"\"\n", 1)
+		s.write(isolation+".toml", []byte(text))
+		r := s.strongroomd("hsm", "bench", "--slot", "4", "--sessions", "3", "--duration", "5ms", "--json", "--config", s.path(isolation+".toml"))
+		var figures []hsm.Figure
+		require.NoError(t, json.Unmarshal([]byte(s.must(r)), &figures))
+		seen := map[string][]int{}
+		for _, f := range figures {
+			require.Positive(t, f.PerSecond)
+			seen[f.Use+" "+f.Mechanism] = append(seen[f.Use+" "+f.Mechanism], f.Sessions)
+		}
+		for _, want := range []string{"AES-256 encrypt CKM_AES_GCM", "RSA-2048 decrypt CKM_RSA_X_509", "P-256 sign CKM_ECDSA", "Ed25519 sign CKM_EDDSA", "random, 32 bytes C_GenerateRandom"} {
+			require.Equal(t, []int{1, 2, 3}, seen[want], want)
+		}
+		require.Contains(t, r.stderr, "CKM_AES_GCM", "it tells how far it is")
+	}
+	require.NotContains(t, s.tool("-O"), "Object")
+	r := s.strongroomd("hsm", "bench", "--sessions", "1000", "--config", s.path("strongroom.toml"))
+	require.NotZero(t, r.code)
+	require.Contains(t, r.stderr, "the slot has 64 sessions")
 }

@@ -38,7 +38,8 @@ is sensitive and not extractable. What it may do follows from its purpose, and f
 
   seal      protects the server's root key: aes encrypts and decrypts, rsa decrypts, hmac signs (call that one LABEL_HMAC)
   wrapping  wraps keys that the database keeps: aes wraps and unwraps, rsa unwraps; neither encrypts
-  data      is for clients: aes encrypts, decrypts and computes MACs; hmac computes MACs; rsa decrypts and signs; ec signs
+  data      is for clients: aes encrypts, decrypts and computes MACs; hmac computes MACs; rsa decrypts and signs;
+            ec and ed25519 sign
 
 A label that is in use is refused. The public half of a pair is labelled LABEL_pk. A server that runs sees the key at once; clients
 name it hsm::SLOT::LABEL, and its administrators may use it.`,
@@ -68,7 +69,7 @@ name it hsm::SLOT::LABEL, and its administrators may use it.`,
 	slotFlag(cmd, &number)
 	f := cmd.Flags()
 	f.StringVarP(&k.Label, "key-label", "l", "", "`LABEL` of the key (required)")
-	f.StringVarP(&k.Algorithm, "algorithm", "a", "aes", "`ALGORITHM`: aes, hmac, rsa or ec")
+	f.StringVarP(&k.Algorithm, "algorithm", "a", "aes", "`ALGORITHM`: aes, hmac, rsa, ec or ed25519")
 	f.IntVar(&length, "length", 0, "`BITS` (default 256; of rsa 3072)")
 	f.StringVar(&purpose, "purpose", "", "`PURPOSE`: seal, wrapping or data (required)")
 	_ = cmd.MarkFlagRequired("key-label")

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"strongroom/hsm"
+)
+
+func hsmBenchCommand() *cobra.Command {
+	var number string
+	var sessions int
+	each := 500 * time.Millisecond
+	cmd := &cobra.Command{
+		Use:   "bench [flags]",
+		Short: "Measure what a slot's token does in a second",
+		Long: `Measure how often a slot's token does each of the things that the server uses it for, with one session at work, two, four and so
+on: the token alone, as the server drives it, with no KMIP around it. Messages have 64 bytes. The keys are objects of a session, which
+are gone when it ends; a token may be slower with keys that stay in it. Nothing is left in the token.
+
+The token is busy meanwhile, for a running server as well.`,
+		Example: "  strongroomd hsm bench --slot 4 --sessions 16 --config /etc/strongroom/strongroom.toml",
+		Args:    arguments(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if sessions < 0 || each < time.Millisecond || each > time.Hour {
+				return misuse{errors.New("--sessions is a number from 1, --duration a time from 1ms to 1h")}
+			}
+			return withSlot(cmd, slotOf(number), func(ctx context.Context, h *hsm.HSM, slot uint32) error {
+				asJSON, _ := cmd.Flags().GetBool("json")
+				out, all := cmd.OutOrStdout(), []hsm.Figure{}
+				const line = "%-24s %-24s %8s %12s %10s\n"
+				if asJSON {
+					out = cmd.ErrOrStderr() // so that who waits sees how far it is
+				}
+				fmt.Fprintf(out, line, "WHAT", "MECHANISM", "SESSIONS", "PER SECOND", "MEAN µs")
+				err := h.Measure(ctx, slot, hsm.Measurement{Sessions: sessions, Each: each, Tell: func(f hsm.Figure) {
+					all = append(all, f)
+					fmt.Fprintf(out, line, f.Use, f.Mechanism, strconv.Itoa(f.Sessions), strconv.FormatFloat(f.PerSecond, 'f', 0, 64), strconv.FormatFloat(f.Mean, 'f', 1, 64))
+				}})
+				if err != nil || !asJSON {
+					return err
+				}
+				return show(cmd, all, "", nil)
+			})
+		},
+	}
+	slotFlag(cmd, &number)
+	cmd.Flags().IntVar(&sessions, "sessions", 0, "measure with up to `NUMBER` sessions (default all that the slot has)")
+	cmd.Flags().DurationVar(&each, "duration", each, "`TIME` of each figure")
+	return cmd
+}
