@@ -1,8 +1,8 @@
 // Package authz says who may do what: pure functions over a table and the object itself.
 //
 //	                                       database key                      HSM key
-//	create, register, import               everyone in Create                HSMAdmin only
-//	every operation                        its owners                        every HSMAdmin
+//	create, register, import               everyone in Create                the slot's administrators only
+//	every operation                        its owners                        every administrator of its slot
 //	one operation                          who holds a grant of it, or "*"   the same
 //	Locate                                 owners, and holders of any grant  the same
 //
@@ -26,7 +26,11 @@ const Everyone = "*"
 // A Table has the rights that do not come from an object. It is not changed once it is in use: a new configuration is a
 // new Table.
 type Table struct {
-	HSMAdmin []string // own every HSM key together, and alone make new ones
+	HSMAdmin []string // own every HSM key together, and alone make new ones: the administrators of a slot that has no others
+
+	// SlotAdmin has the administrators of slots that have their own, in place of HSMAdmin.
+	SlotAdmin map[uint32][]string
+
 	Create   []string // make database keys: Create, Create Key Pair, Register, Import
 	Govern   []string // set what holds for all objects: Set Constraints, Set Defaults
 }
@@ -37,16 +41,52 @@ func (t *Table) Allow(identity string, op kmip.Operation, o *kmip.Object) bool {
 	return t.owns(identity, o) || Grantable(op) && holds(identity, o, func(g kmip.Operation) bool { return g == op })
 }
 
-// MayCreate says whether identity may make new objects: HSM keys, or database keys.
-func (t *Table) MayCreate(identity string, hsm bool) bool {
-	if hsm {
-		return t.Admin(identity)
+// MayCreate says whether identity may make a new object of that identifier: an HSM key, or a database key.
+func (t *Table) MayCreate(identity, uid string) bool {
+	slot, _, hsm, err := kmip.HSMKey(uid)
+	switch {
+	case err != nil:
+		return false
+	case hsm:
+		return names(t.admins(slot), identity)
 	}
 	return names(t.Create, identity)
 }
 
-// Admin says whether identity is an hsm_admin.
-func (t *Table) Admin(identity string) bool { return names(t.HSMAdmin, identity) }
+// admins are the administrators of a slot.
+func (t *Table) admins(slot uint32) []string {
+	if own, ok := t.SlotAdmin[slot]; ok {
+		return own
+	}
+	return t.HSMAdmin
+}
+
+// Admin says whether identity administers HSM keys, of any slot.
+func (t *Table) Admin(identity string) bool {
+	if names(t.HSMAdmin, identity) {
+		return true
+	}
+	for _, own := range t.SlotAdmin {
+		if names(own, identity) {
+			return true
+		}
+	}
+	return false
+}
+
+// AdminOf says whether identity administers a slot.
+func (t *Table) AdminOf(identity string, slot uint32) bool { return names(t.admins(slot), identity) }
+
+// Slots says whether identity administers the slots that have no administrators of their own, and which of those that have.
+func (t *Table) Slots(identity string) (others bool, own map[uint32]bool) {
+	for slot, admins := range t.SlotAdmin {
+		if own == nil {
+			own = make(map[uint32]bool, len(t.SlotAdmin))
+		}
+		own[slot] = names(admins, identity)
+	}
+	return names(t.HSMAdmin, identity), own
+}
 
 // MayGovern says whether identity may set what holds for all objects.
 func (t *Table) MayGovern(identity string) bool { return names(t.Govern, identity) }
@@ -59,12 +99,12 @@ func (t *Table) Visible(identity string, o *kmip.Object) bool {
 // owns says whether identity may do everything with the object. HSM keys have no owner but the table's: what a backend
 // says of them may be older than the table.
 func (t *Table) owns(identity string, o *kmip.Object) bool {
-	_, _, hsm, err := kmip.HSMKey(o.UniqueIdentifier)
+	slot, _, hsm, err := kmip.HSMKey(o.UniqueIdentifier)
 	switch {
 	case err != nil:
 		return false
 	case hsm:
-		return t.Admin(identity)
+		return t.AdminOf(identity, slot)
 	}
 	return names(o.Owners, identity)
 }

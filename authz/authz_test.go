@@ -164,8 +164,8 @@ func TestMayCreate(t *testing.T) {
 	}
 	for _, c := range cases {
 		name := fmt.Sprintf("%q of %+v", c.identity, c.table)
-		require.Equal(t, c.database, c.table.MayCreate(c.identity, false), name)
-		require.Equal(t, c.hsm, c.table.MayCreate(c.identity, true), name)
+		require.Equal(t, c.database, c.table.MayCreate(c.identity, "k"), name)
+		require.Equal(t, c.hsm, c.table.MayCreate(c.identity, "hsm::4::k"), name)
 		require.Equal(t, c.hsm, c.table.Admin(c.identity), name)
 	}
 }
@@ -188,4 +188,28 @@ func TestAllowDoesNotAllocate(t *testing.T) {
 			panic("refused")
 		}
 	}))
+}
+
+// TestSlotAdmin: a slot that has administrators of its own is nobody else's, an hsm_admin's neither.
+func TestSlotAdmin(t *testing.T) {
+	table := &Table{HSMAdmin: []string{"root"}, SlotAdmin: map[uint32][]string{5: {"ann", "bob"}}, Create: []string{"*"}}
+	for _, c := range []struct {
+		identity    string
+		four, five  bool
+		administers bool
+	}{{"root", true, false, true}, {"ann", false, true, true}, {"bob", false, true, true}, {"eve", false, false, false}, {"*", false, false, false}} {
+		for uid, want := range map[string]bool{"hsm::4::k": c.four, "hsm::5::k": c.five} {
+			require.Equal(t, want, table.MayCreate(c.identity, uid), "%s %s", c.identity, uid)
+			require.Equal(t, want, table.Allow(c.identity, kmip.OperationDestroy, &kmip.Object{UniqueIdentifier: uid, Owners: []string{c.identity}}))
+			require.Equal(t, want, table.Visible(c.identity, &kmip.Object{UniqueIdentifier: uid}))
+		}
+		require.Equal(t, c.administers, table.Admin(c.identity))
+		others, own := table.Slots(c.identity)
+		require.Equal(t, c.four, others)
+		require.Equal(t, map[uint32]bool{5: c.five}, own)
+	}
+	require.False(t, table.MayCreate("root", "hsm::x"), "what is no identifier of a key is nobody's")
+	granted := &kmip.Object{UniqueIdentifier: "hsm::5::k", Grants: []kmip.Grant{{Grantee: "root", Operation: kmip.OperationEncrypt}}}
+	require.True(t, table.Allow("root", kmip.OperationEncrypt, granted))
+	require.False(t, table.Allow("root", kmip.OperationDecrypt, granted))
 }

@@ -236,6 +236,11 @@ func (k *checking) slot(path string, s *Slot) {
 	if strings.ContainsRune(s.PINCredential, filepath.Separator) {
 		k.fault(path+".pin_credential", "%q: the name of a file in $CREDENTIALS_DIRECTORY", s.PINCredential)
 	}
+	for i, identity := range s.Admins {
+		if fault := badIdentity(identity); fault != "" {
+			k.fault(fmt.Sprintf("%s.admins[%d]", path, i), "%q is no identity: %s", identity, fault)
+		}
+	}
 	if s.MaxSessions < 0 {
 		k.fault(path+".max_sessions", "%d: a number from 0", s.MaxSessions)
 	}

@@ -113,6 +113,8 @@ type Slot struct {
 	PINCredential string `toml:"pin_credential"`
 	// MaxSessions bounds the sessions used at once; 0 is the default.
 	MaxSessions int `toml:"max_sessions"`
+	// Admins lists the identities that own the keys of this token, in place of hsm_admin; none leaves them to hsm_admin.
+	Admins []string `toml:"admins"`
 }
 
 // Seal is what opens the root key.

@@ -37,7 +37,7 @@ func (h *HSM) Locate(ctx context.Context, q *kmip.Search) (*kmip.Found, error) {
 			if err != nil {
 				return nil, err
 			}
-			if sees(q, shown) && shown.Attributes.InStorage(q.Storage) && shown.Matches(q.Attributes, now) && q.Admits(shown) {
+			if sees(q, number, shown) && shown.Attributes.InStorage(q.Storage) && shown.Matches(q.Attributes, now) && q.Admits(shown) {
 				date, _ := kmip.Get[time.Time](shown.Attributes, ttlv.TagInitialDate)
 				found = append(found, kmip.Located{UniqueIdentifier: shown.UniqueIdentifier, InitialDate: date})
 			}
@@ -55,8 +55,8 @@ func (h *HSM) Locate(ctx context.Context, q *kmip.Search) (*kmip.Found, error) {
 }
 
 // sees says whether who searches may use an object in some way: as an administrator, or by any grant.
-func sees(q *kmip.Search, o *kmip.Object) bool {
-	return q.Admin || slices.ContainsFunc(o.Grants, func(g kmip.Grant) bool { return g.Grantee == q.Identity || g.Grantee == "*" })
+func sees(q *kmip.Search, slot uint32, o *kmip.Object) bool {
+	return q.Administers(slot) || slices.ContainsFunc(o.Grants, func(g kmip.Grant) bool { return g.Grantee == q.Identity || g.Grantee == "*" })
 }
 
 // The most keys that are listed of one token, and how long a description is used again in a list.

@@ -82,13 +82,22 @@ type Record struct {
 // granted some operation on.
 type Search struct {
 	Identity   string
-	Admin      bool // Identity administers HSM keys: it sees every key in a token
+	Admin      bool            // Identity administers HSM keys: it sees every key in a token
+	Slots      map[uint32]bool // whether it administers a slot, of those for which Admin does not say
 	Attributes Attributes
 	Condition  func(*Object) bool // what must hold beside; it is told the identifier and the stored attributes. nil: nothing
 	Hidden     []ObjectType       // types of objects that are not to be found
 	Storage    StorageStatusMask  // 0: on-line objects
 	Offset     int                // matches to leave out, the newest
 	Most       int                // answers wanted, 0 for as many as the backend gives
+}
+
+// Administers says whether who searches administers the slot of a key.
+func (s *Search) Administers(slot uint32) bool {
+	if own, ok := s.Slots[slot]; ok {
+		return own
+	}
+	return s.Admin
 }
 
 // Admits says whether the condition holds.

@@ -288,7 +288,15 @@ func modulesOf(c *conf.Config) []hsm.Module {
 }
 
 func authorityOf(c *conf.Config) *authz.Table {
-	return &authz.Table{HSMAdmin: c.HSMAdmin, Create: c.Create, Govern: c.Admin}
+	t := &authz.Table{HSMAdmin: c.HSMAdmin, Create: c.Create, Govern: c.Admin, SlotAdmin: map[uint32][]string{}}
+	for _, h := range c.HSM {
+		for _, s := range h.Slots {
+			if len(s.Admins) > 0 {
+				t.SlotAdmin[s.Number] = s.Admins
+			}
+		}
+	}
+	return t
 }
 
 func limitsOf(c *conf.Config) server.Limits {

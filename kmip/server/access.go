@@ -90,12 +90,15 @@ func (r *Request) owned() (*kmip.ListAccessResponse, error) {
 		return nil, err
 	}
 	if r.server.HSM != nil && r.server.Authority.Load().Admin(r.identity) {
-		found, err := r.server.HSM.Locate(r.ctx, &kmip.Search{Identity: r.identity, Admin: true})
+		s := r.newSearch()
+		found, err := r.server.HSM.Locate(r.ctx, s)
 		if err != nil {
 			return nil, err
 		}
 		for _, x := range found.Objects {
-			uids = append(uids, x.UniqueIdentifier)
+			if slot, _, _, err := kmip.HSMKey(x.UniqueIdentifier); err == nil && s.Administers(slot) {
+				uids = append(uids, x.UniqueIdentifier)
+			}
 		}
 	}
 	response := new(kmip.ListAccessResponse)

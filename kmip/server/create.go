@@ -178,7 +178,7 @@ func (r *Request) creates(uid string) (kmip.Backend, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case !r.server.Authority.Load().MayCreate(r.identity, token):
+	case !r.server.Authority.Load().MayCreate(r.identity, uid):
 		what := "objects"
 		if token {
 			what = "keys in an HSM"

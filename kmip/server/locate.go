@@ -14,7 +14,8 @@ func (r *Request) locate(_ *call, q *kmip.LocateRequest) (*kmip.LocateResponse, 
 	if err != nil {
 		return nil, err
 	}
-	s := &kmip.Search{Identity: r.identity, Admin: r.server.Authority.Load().Admin(r.identity), Attributes: q.Attributes, Offset: offset, Most: max(most, 1)}
+	s := r.newSearch()
+	s.Attributes, s.Offset, s.Most = q.Attributes, offset, max(most, 1)
 	for t := kmip.ObjectTypeCertificate; t <= kmip.ObjectTypeCertificateRequest; t++ {
 		if !r.hasType(t) {
 			s.Hidden = append(s.Hidden, t)
@@ -51,6 +52,13 @@ func (r *Request) locate(_ *call, q *kmip.LocateRequest) (*kmip.LocateResponse, 
 		r.placeholder = found.Objects[0].UniqueIdentifier
 	}
 	return response, nil
+}
+
+// newSearch is a search of the caller's.
+func (r *Request) newSearch() *kmip.Search {
+	s := &kmip.Search{Identity: r.identity}
+	s.Admin, s.Slots = r.server.Authority.Load().Slots(r.identity)
+	return s
 }
 
 // condition is what the caller's ticket asks of an object that is found, nil for nothing.

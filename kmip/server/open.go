@@ -170,7 +170,8 @@ func (r *Request) conceal(uid string, err error) error {
 	if errors.Is(err, kmip.ErrNotFound) {
 		return kmip.NotFound(uid)
 	}
-	if kmip.ReasonOf(err) == kmip.ResultReasonGeneralFailure || r.server.Authority.Load().Admin(r.identity) {
+	slot, _, token, _ := kmip.HSMKey(uid)
+	if kmip.ReasonOf(err) == kmip.ResultReasonGeneralFailure || token && r.server.Authority.Load().AdminOf(r.identity, slot) {
 		return err
 	}
 	return kmip.NotFound(uid)

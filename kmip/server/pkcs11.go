@@ -221,10 +221,10 @@ func (r *Request) tokens() ([]kmip.Token, error) {
 	if !ok {
 		return []kmip.Token{database}, nil
 	}
-	admin := r.server.Authority.Load().Admin(r.identity)
+	s := r.newSearch()
 	used := make(map[uint32]bool)
-	if !admin || r.ticket.confines() {
-		found, err := r.located(&kmip.Search{Identity: r.identity, Admin: admin}, r.server.HSM)
+	if !s.Admin || len(s.Slots) > 0 || r.ticket.confines() {
+		found, err := r.located(s, r.server.HSM)
 		if err != nil {
 			return nil, err
 		}
@@ -235,7 +235,7 @@ func (r *Request) tokens() ([]kmip.Token, error) {
 		}
 	}
 	list := slices.DeleteFunc(hsm.Tokens(r.ctx), func(t kmip.Token) bool {
-		return !used[t.Slot] && (!admin || r.ticket.confines()) || t.Slot == databaseSlot
+		return !used[t.Slot] && (!s.Administers(t.Slot) || r.ticket.confines()) || t.Slot == databaseSlot
 	})
 	return append(list, database), nil
 }

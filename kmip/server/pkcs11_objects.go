@@ -52,7 +52,7 @@ func (r *Request) cFindObjectsInit(c *pkcs11Call) (kmip.PKCS11ReturnCode, error)
 
 // find lists the objects of a slot that match a template.
 func (r *Request) find(slot uint64, template []cryptoki.Attribute) ([]string, error) {
-	search := &kmip.Search{Identity: r.identity, Admin: r.server.Authority.Load().Admin(r.identity)}
+	search := r.newSearch()
 	for _, a := range template {
 		if a.Type == cryptoki.Class && a.Valued {
 			if t, ok := typesOfClass[string(a.Value)]; ok {
