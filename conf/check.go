@@ -31,6 +31,9 @@ func (c *Config) resolve() {
 	for _, p := range []*string{&c.KMIP.Certificate, &c.KMIP.PrivateKey, &c.KMIP.ClientCA, &c.KMIP.CRL, &c.KMIP.Passwords} {
 		under(folder, p)
 	}
+	for i := range c.Keys.Files {
+		under(folder, &c.Keys.Files[i])
+	}
 	if isPath(c.Seal.MasterKeyFile) {
 		under(folder, &c.Seal.MasterKeyFile)
 	}
@@ -69,6 +72,7 @@ func (c *Config) check() []fault {
 		}
 	}
 	k.modules(c)
+	k.keys(c)
 	k.entropy(c)
 	k.seal(&c.Seal)
 	k.limits(&c.Limits)

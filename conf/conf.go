@@ -37,6 +37,7 @@ type Config struct {
 	Store   Store   `toml:"store"`
 	HSM     []HSM   `toml:"hsm"`
 	Seal    Seal    `toml:"seal"`
+	Keys    Keys    `toml:"keys"`
 	Entropy Entropy `toml:"entropy"`
 	Limits  Limits  `toml:"limits"`
 	Audit   Audit   `toml:"audit"`
@@ -140,6 +141,12 @@ type Previous struct {
 	MasterKeyFile string `toml:"master_key_file"`
 	Slot          uint32 `toml:"slot"`
 	KeyLabel      string `toml:"key_label"`
+}
+
+// Keys are the server's own private keys.
+type Keys struct {
+	// Files are what strongroomd keys encrypt leaves of only as FILE.enc, under the root key.
+	Files []string `toml:"files"`
 }
 
 // Entropy is where random bytes come from beside the operating system.

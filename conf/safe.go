@@ -30,7 +30,15 @@ func (c *Config) CheckSafe() error {
 	look("kmip.certificate", c.KMIP.Certificate, anyWrite)
 	look("kmip.client_ca", c.KMIP.ClientCA, anyWrite)
 	look("kmip.crl", c.KMIP.CRL, anyWrite)
-	look("kmip.private_key", c.KMIP.PrivateKey, othersRead)
+	for i, path := range append([]string{c.KMIP.PrivateKey}, c.Keys.Files...) {
+		key := "kmip.private_key"
+		if i > 0 {
+			key = fmt.Sprintf("keys.files[%d]", i-1)
+		}
+		if err := safeKeyFile(path); err != nil && (i == 0 || !errors.Is(err, fs.ErrNotExist)) {
+			faults = append(faults, fault{key, err.Error()})
+		}
+	}
 	look("kmip.passwords", c.KMIP.Passwords, othersRead)
 	if isPath(c.Seal.MasterKeyFile) {
 		look("seal.master_key_file", c.Seal.MasterKeyFile, othersRead)

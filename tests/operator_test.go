@@ -90,7 +90,7 @@ isolation = "thread"
 func TestServeRefusesUnsafeFiles(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	for _, name := range []string{"master.key", "hsm-4.pin", "tls/server.key"} {
+	for _, name := range []string{"master.key", "hsm-4.pin", "tls/server.key.enc"} {
 		for _, mode := range []os.FileMode{0o640, 0o604, 0o644} {
 			require.NoError(t, os.Chmod(s.path(name), mode))
 			said := s.refused(s.strongroomd("serve", "--config", s.path("strongroom.toml")))
@@ -218,7 +218,7 @@ func signingRequest(t *testing.T) []byte {
 // authority is the site's certificate authority.
 func (s *site) authority() (*x509.Certificate, crypto.Signer) {
 	s.t.Helper()
-	pair, err := tls.LoadX509KeyPair(s.path("tls", "ca.crt"), s.path("tls", "ca.key"))
+	pair, err := tls.X509KeyPair(s.read("tls/ca.crt"), s.serverKey("tls/ca.key"))
 	require.NoError(s.t, err)
 	ca, err := x509.ParseCertificate(pair.Certificate[0])
 	require.NoError(s.t, err)
@@ -228,7 +228,7 @@ func (s *site) authority() (*x509.Certificate, crypto.Signer) {
 // issue makes a certificate like the one of that name, of the same key, with another serial number.
 func (s *site) issue(name string, serial int64) (certificate, key []byte) {
 	s.t.Helper()
-	pair, err := tls.LoadX509KeyPair(s.path(name+".crt"), s.path(name+".key"))
+	pair, err := tls.X509KeyPair(s.read(name+".crt"), s.serverKey(name+".key"))
 	require.NoError(s.t, err)
 	like, err := x509.ParseCertificate(pair.Certificate[0])
 	require.NoError(s.t, err)
@@ -236,7 +236,7 @@ func (s *site) issue(name string, serial int64) (certificate, key []byte) {
 	ca, signer := s.authority()
 	der, err := x509.CreateCertificate(rand.Reader, like, ca, pair.PrivateKey.(crypto.Signer).Public(), signer)
 	require.NoError(s.t, err)
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), s.read(name + ".key")
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), s.serverKey(name + ".key")
 }
 
 // revocations is a list of the authority's, of these clients.

@@ -31,9 +31,9 @@ type admin struct {
 	done   chan struct{}
 }
 
-// openAdmin listens on the socket of a data folder. A socket that a server left behind is replaced; one that a running
+// openAdmin listens on the socket of a data folder, and answers requests by their pattern. A socket that a server left behind is replaced; one that a running
 // server answers is not.
-func openAdmin(folder string, opened *cache.Cache, log *slog.Logger) (*admin, error) {
+func openAdmin(folder string, answers map[string]http.HandlerFunc, log *slog.Logger) (*admin, error) {
 	path := filepath.Join(folder, socketName)
 	if c, err := net.Dial("unix", path); err == nil {
 		c.Close()
@@ -49,11 +49,9 @@ func openAdmin(folder string, opened *cache.Cache, log *slog.Logger) (*admin, er
 		return nil, fmt.Errorf("opening the admin socket: %w", err)
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /cache/purge", func(w http.ResponseWriter, _ *http.Request) {
-		n := opened.Purge()
-		log.Info("the cache of unwrapped keys was emptied by the operator", "keys", n)
-		reply(w, purged{Purged: n})
-	})
+	for pattern, answer := range answers {
+		mux.HandleFunc(pattern, answer)
+	}
 	a := &admin{server: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}, done: make(chan struct{})}
 	go func() {
 		defer close(a.done)
@@ -69,6 +67,15 @@ func (a *admin) close() error {
 	err := a.server.Close()
 	<-a.done
 	return err
+}
+
+// purge empties the cache.
+func purge(opened *cache.Cache, log *slog.Logger) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		n := opened.Purge()
+		log.Info("the cache of unwrapped keys was emptied by the operator", "keys", n)
+		reply(w, purged{Purged: n})
+	}
 }
 
 // purged answers POST /cache/purge.

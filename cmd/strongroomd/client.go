@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -56,7 +57,7 @@ a configuration for strongroom to DIR/clients/NAME.crt, .key and .toml. The serv
 			if dir != "" {
 				file = filepath.Join(dir, configName)
 			}
-			if err := c.addTo(file); err != nil {
+			if err := c.addTo(cmd.Context(), file); err != nil {
 				return fmt.Errorf("adding the client %q: %w", c.identity, err)
 			}
 			made := filepath.Join(filepath.Dir(file), "clients", c.file)
@@ -100,18 +101,38 @@ func checkFileName(name string) error {
 }
 
 // addTo adds the client to the installation that has the configuration file.
-func (c *client) addTo(file string) error {
+func (c *client) addTo(ctx context.Context, file string) error {
 	config, err := conf.Load(file, nil)
 	if err != nil {
 		return err
 	}
 	c.field, c.listen = config.KMIP.Identity, config.KMIP.Listen
 	dir := filepath.Dir(file)
-	ca, err := openAuthority(filepath.Join(dir, "tls", "ca.crt"), filepath.Join(dir, "tls", "ca.key"), time.Now)
+	if err := c.free(filepath.Join(dir, "clients")); err != nil {
+		return err
+	}
+	read := func(path string) ([]byte, error) { return openKeyFile(ctx, config, path) }
+	ca, err := openAuthority(filepath.Join(dir, "tls", "ca.crt"), filepath.Join(dir, "tls", "ca.key"), read, time.Now)
 	if err != nil {
 		return fmt.Errorf("opening the certificate authority: %w", err)
 	}
 	return c.add(ca, filepath.Join(dir, "clients"))
+}
+
+// names are the paths of the client's files in the folder dir.
+func (c *client) names(dir string) []string {
+	base := filepath.Join(dir, c.file)
+	return []string{base + ".key", base + ".crt", base + ".toml"}
+}
+
+// free refuses a client of whose files one is there.
+func (c *client) free(dir string) error {
+	for _, name := range c.names(dir) {
+		if _, err := os.Lstat(name); err == nil {
+			return fmt.Errorf("%s is there already: nothing was changed", name)
+		}
+	}
+	return nil
 }
 
 // add has ca certify the client and writes its three files into the folder dir; none of them may be there yet.
@@ -120,19 +141,16 @@ func (c *client) add(ca *authority, dir string) error {
 	if err != nil {
 		return err
 	}
-	base := filepath.Join(dir, c.file)
-	names := []string{base + ".key", base + ".crt", base + ".toml"}
-	for _, name := range names {
-		if _, err := os.Lstat(name); err == nil {
-			return fmt.Errorf("%s is there already: nothing was changed", name)
-		}
+	if err := c.free(dir); err != nil {
+		return err
 	}
+	base := filepath.Join(dir, c.file)
 	err = issued.write(base+".crt", base+".key")
 	if err == nil {
 		err = writeNew(base+".toml", c.config(), 0o600)
 	}
 	if err != nil {
-		for _, name := range names {
+		for _, name := range c.names(dir) {
 			err = errors.Join(err, os.RemoveAll(name))
 		}
 	}

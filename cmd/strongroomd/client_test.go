@@ -39,6 +39,8 @@ func TestClientAddRefusesAName(t *testing.T) {
 	dir := initialise(t)
 	key, err := os.ReadFile(filepath.Join(dir, "clients", "admin.key"))
 	require.NoError(t, err)
+	_, stderr, code := strongroomd(t, "client", "add", "first", "--dir", dir) // begins the audit log, too
+	require.Equal(t, exitDone, code, stderr)
 	before := names(tree(t, dir))
 	tests := []struct {
 		name string

@@ -14,12 +14,28 @@ import (
 	"strongroom/authz/password"
 	"strongroom/conf"
 	"strongroom/kmip/server"
+	"strongroom/store/seal"
 )
 
-// credentialsOf reads the files of the TLS side, and the one of passwords.
-func credentialsOf(c *conf.Config) (*server.Credentials, error) {
-	pair, err := tls.LoadX509KeyPair(c.KMIP.Certificate, c.KMIP.PrivateKey)
+// keyPair is the server's certificate with its key, which read gives.
+func keyPair(c *conf.Config, read func(path string) ([]byte, error)) (tls.Certificate, error) {
+	certificate, err := os.ReadFile(c.KMIP.Certificate)
 	if err != nil {
+		return tls.Certificate{}, err
+	}
+	key, err := read(c.KMIP.PrivateKey)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	defer clear(key)
+	return tls.X509KeyPair(certificate, key)
+}
+
+// credentialsOf reads the files of the TLS side, and the one of passwords. While the server's key is locked, the credentials have
+// no certificate.
+func credentialsOf(c *conf.Config, read func(path string) ([]byte, error)) (*server.Credentials, error) {
+	pair, err := keyPair(c, read)
+	if err != nil && !errors.Is(err, seal.ErrLocked) {
 		return nil, fmt.Errorf("reading the server's certificate and key: %w", err)
 	}
 	text, err := os.ReadFile(c.KMIP.ClientCA)
@@ -71,7 +87,7 @@ func warnOfSuites(c *server.Credentials, log *slog.Logger) {
 		return
 	}
 	log.Warn("kmip.tls_insecure_suites admits RSA key exchange and CBC under TLS 1.2: what such a client says can be read by who gets the server's private key later")
-	if _, ok := c.Certificate.PrivateKey.(*rsa.PrivateKey); !ok {
+	if _, ok := c.Certificate.PrivateKey.(*rsa.PrivateKey); !ok && c.Certificate.Leaf != nil {
 		log.Warn("no client can use RSA key exchange, for the server's certificate is not of RSA", "subject", c.Certificate.Leaf.Subject.String())
 	}
 }

@@ -37,6 +37,7 @@ type installation struct {
 	admin   string // identity of the first client, an hsm_admin
 	slot    uint32 // number of the token's slot
 	softhsm *softhsm
+	clear   bool // the server's private keys are left in clear
 	now     func() time.Time
 }
 
@@ -49,7 +50,8 @@ func initCommand() *cobra.Command {
 		Short: "Make a new installation: configuration, certificates, master key, root key, and a SoftHSM token if asked",
 		Long: `Make a new installation in the folder DIR: its configuration (DIR/strongroom.toml), a certificate authority with
 the server's certificate (DIR/tls), a first client that administers HSM keys (DIR/clients), the master key, and the
-database with its root key. With --softhsm a SoftHSM token of its own, for a try or for tests: SoftHSM keeps keys in
+database with its root key. The private keys of the server and of the authority are under the root key from birth, in
+DIR/tls/*.key.enc. With --softhsm a SoftHSM token of its own, for a try or for tests: SoftHSM keeps keys in
 files and is no hardware.
 
 Nothing that is there already is changed, and nothing stays behind when it does not succeed.`,
@@ -75,6 +77,7 @@ Nothing that is there already is changed, and nothing stays behind when it does 
 	cmd.Flags().StringVar(&i.listen, "listen", "127.0.0.1:5696", "`ADDR` (host:port) that the server listens on")
 	cmd.Flags().StringVar(&i.admin, "admin", "admin", "`NAME` of the first client, who administers HSM keys")
 	cmd.Flags().Uint32Var(&i.slot, "slot", 4, "number `N` of the token's slot, as in hsm::N::label")
+	cmd.Flags().BoolVar(&i.clear, "clear-keys", false, "leave the private keys of the server and of the authority in clear")
 	cmd.Flags().BoolVar(&withSoftHSM, "softhsm", false, "make a SoftHSM token in DIR")
 	return cmd
 }
@@ -152,9 +155,11 @@ func (i *installation) build(ctx context.Context, staging string) error {
 			return err
 		}
 	}
-	if err := i.certify(staging); err != nil {
+	keys, err := i.certify(staging)
+	if err != nil {
 		return err
 	}
+	defer clearAll(keys)
 	master, err := seal.CreateMasterKey(filepath.Join(staging, "master.key"))
 	if err != nil {
 		return err
@@ -176,32 +181,55 @@ func (i *installation) build(ctx context.Context, staging string) error {
 	if err != nil {
 		return err
 	}
-	return createRoot(ctx, c, master)
+	if i.clear {
+		for path, private := range keys {
+			if err := writeNew(path, private, 0o600); err != nil {
+				return err
+			}
+		}
+		keys = nil
+	}
+	return createRoot(ctx, c, master, keys)
 }
 
-// certify makes the authority, the server's certificate and the first client.
-func (i *installation) certify(staging string) error {
+// clearAll clears private keys.
+func clearAll(keys map[string][]byte) {
+	for _, key := range keys {
+		clear(key)
+	}
+}
+
+// certify makes the authority, the server's certificate and the first client. It gives the private keys of the first two, by the
+// paths of their clear files, none of which it writes.
+func (i *installation) certify(staging string) (keys map[string][]byte, err error) {
 	tls := func(name string) string { return filepath.Join(staging, "tls", name) }
 	ca, err := newAuthority(i.now)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := ca.write(tls("ca.crt"), tls("ca.key")); err != nil {
-		return err
+	keys = map[string][]byte{}
+	keep := func(name string, c *credential) error {
+		if keys[tls(name+".key")], err = c.private(); err != nil {
+			return err
+		}
+		return c.writeCertificate(tls(name + ".crt"))
+	}
+	if err := keep("ca", &ca.credential); err != nil {
+		return nil, err
 	}
 	host, _, err := net.SplitHostPort(i.listen)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	server, err := ca.issueServer(serverHosts(host))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := server.write(tls("server.crt"), tls("server.key")); err != nil {
-		return err
+	if err := keep("server", server); err != nil {
+		return nil, err
 	}
 	first := client{identity: i.admin, file: i.admin, field: "cn", days: clientDays, listen: i.listen}
-	return first.add(ca, filepath.Join(staging, "clients"))
+	return keys, first.add(ca, filepath.Join(staging, "clients"))
 }
 
 // config is the text of the configuration file.

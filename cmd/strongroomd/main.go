@@ -70,7 +70,7 @@ func rootCommand() *cobra.Command {
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return misuse{err} })
 	root.PersistentFlags().String("config", "", fmt.Sprintf("configuration `FILE` (default $%s, else %s)", configVariable, defaultConfig))
-	root.AddCommand(initCommand(), clientCommand(), serveCommand(), configCommand(), cacheCommand(), auditCommand(), versionCommand(), hsmCommand(), hsmWorkerCommand())
+	root.AddCommand(initCommand(), clientCommand(), serveCommand(), configCommand(), cacheCommand(), keysCommand(), auditCommand(), versionCommand(), hsmCommand(), hsmWorkerCommand())
 	return root
 }
 

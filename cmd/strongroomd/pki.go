@@ -60,9 +60,9 @@ func newAuthority(now func() time.Time) (*authority, error) {
 	return &authority{credential: *root, now: now}, nil
 }
 
-// openAuthority reads an authority that newAuthority made, from PEM files.
-func openAuthority(certificateFile, keyFile string, now func() time.Time) (*authority, error) {
-	certificate, err := readPEM(certificateFile, "CERTIFICATE")
+// openAuthority reads an authority that newAuthority made, from PEM files; read gives that of the key.
+func openAuthority(certificateFile, keyFile string, read func(path string) ([]byte, error), now func() time.Time) (*authority, error) {
+	certificate, err := readPEM(certificateFile, "CERTIFICATE", os.ReadFile)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +70,7 @@ func openAuthority(certificateFile, keyFile string, now func() time.Time) (*auth
 	if err != nil {
 		return nil, fmt.Errorf("reading %s: %w", certificateFile, err)
 	}
-	key, err := readPEM(keyFile, "PRIVATE KEY")
+	key, err := readPEM(keyFile, "PRIVATE KEY", read)
 	if err != nil {
 		return nil, err
 	}
@@ -175,22 +175,35 @@ func certify(template *x509.Certificate, issuer *credential) (*credential, error
 
 // write writes the certificate and the private key (PKCS #8) as PEM into two new files; the key's is 0600.
 func (c *credential) write(certificateFile, keyFile string) error {
-	key, err := x509.MarshalPKCS8PrivateKey(c.key)
+	private, err := c.private()
 	if err != nil {
 		return err
 	}
-	defer clear(key)
-	private := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})
 	defer clear(private)
 	if err := writeNew(keyFile, private, 0o600); err != nil {
 		return err
 	}
+	return c.writeCertificate(certificateFile)
+}
+
+// private is the private key (PKCS #8) as PEM; the caller clears it.
+func (c *credential) private() ([]byte, error) {
+	key, err := x509.MarshalPKCS8PrivateKey(c.key)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(key)
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}), nil
+}
+
+// writeCertificate writes the certificate as PEM into a new file.
+func (c *credential) writeCertificate(certificateFile string) error {
 	return writeNew(certificateFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.certificate.Raw}), 0o644)
 }
 
 // readPEM returns the contents of the first PEM block of name, which must be of the type kind.
-func readPEM(name, kind string) ([]byte, error) {
-	text, err := os.ReadFile(name)
+func readPEM(name, kind string, read func(string) ([]byte, error)) ([]byte, error) {
+	text, err := read(name)
 	if err != nil {
 		return nil, err
 	}

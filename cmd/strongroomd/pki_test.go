@@ -148,7 +148,7 @@ func handshake(t *testing.T, server, client *tls.Config) (string, error) {
 
 func TestOpenAuthority(t *testing.T) {
 	_, f := issueAll(t)
-	ca, err := openAuthority(f.path("ca.crt"), f.path("ca.key"), time.Now)
+	ca, err := openAuthority(f.path("ca.crt"), f.path("ca.key"), os.ReadFile, time.Now)
 	require.NoError(t, err)
 	bob, err := ca.issueClient("bob", "cn", 10)
 	require.NoError(t, err)
@@ -156,13 +156,13 @@ func TestOpenAuthority(t *testing.T) {
 	output, ok := openssl(t, "verify", "-CAfile", f.path("ca.crt"), "-purpose", "sslclient", f.path("bob.crt"))
 	require.True(t, ok, output)
 
-	_, err = openAuthority(f.path("ca.crt"), f.path("alice.key"), time.Now)
+	_, err = openAuthority(f.path("ca.crt"), f.path("alice.key"), os.ReadFile, time.Now)
 	require.ErrorContains(t, err, "not the private key of")
-	_, err = openAuthority(f.path("alice.crt"), f.path("alice.key"), time.Now)
+	_, err = openAuthority(f.path("alice.crt"), f.path("alice.key"), os.ReadFile, time.Now)
 	require.ErrorContains(t, err, "not the certificate of an authority")
-	_, err = openAuthority(f.path("ca.key"), f.path("ca.key"), time.Now)
+	_, err = openAuthority(f.path("ca.key"), f.path("ca.key"), os.ReadFile, time.Now)
 	require.ErrorContains(t, err, `no PEM block "CERTIFICATE"`)
-	_, err = openAuthority(f.path("ca.crt"), f.path("missing.key"), time.Now)
+	_, err = openAuthority(f.path("ca.crt"), f.path("missing.key"), os.ReadFile, time.Now)
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
 

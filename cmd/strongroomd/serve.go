@@ -95,10 +95,6 @@ func serve(ctx context.Context, load func() (*conf.Config, error), log *slog.Log
 	if err := c.CheckSafe(); err != nil {
 		return fmt.Errorf("the configuration is not safe:\n%w", err)
 	}
-	credentials, err := credentialsOf(c)
-	if err != nil {
-		return err
-	}
 	spareCollections()
 	opened := cache.New(cache.Options{Idle: minutes(c.UnwrappedCacheMaxAge), Life: minutes(c.UnwrappedCacheMaxLife), Size: c.UnwrappedCacheSize})
 	defer opened.Close()
@@ -113,7 +109,14 @@ func serve(ctx context.Context, load func() (*conf.Config, error), log *slog.Log
 	}
 	defer func() { err = errors.Join(err, audit.Close()) }()
 
-	operator, err := openAdmin(c.DataDir, opened, log)
+	keys, err := openKeyring(ctx, c, backends.store.Root(), log)
+	if err != nil {
+		return err
+	}
+	defer keys.close()
+	answers := keys.answers(&operatorLog{audit, log})
+	answers["POST /cache/purge"] = purge(opened, log)
+	operator, err := openAdmin(c.DataDir, answers, log)
 	if err != nil {
 		return err
 	}
@@ -123,11 +126,9 @@ func serve(ctx context.Context, load func() (*conf.Config, error), log *slog.Log
 	authority.Store(authorityOf(c))
 	certification := new(atomic.Pointer[server.Certification])
 	certification.Store(certificationOf(c))
-	warnOfSuites(credentials, log)
-	gate := server.NewGate(*credentials)
 	s := server.New(server.Config{
 		Random: backends.random(c), SeedToken: backends.seedToken(c),
-		Store: backends.store, HSM: backends.tokens(), Access: backends.store, Settings: backends.store, Rotation: backends.store, Authority: authority, Gate: gate,
+		Store: backends.store, HSM: backends.tokens(), Access: backends.store, Settings: backends.store, Rotation: backends.store, Authority: authority, Gate: keys.gate,
 		Audit: audit, Limits: limitsOf(c), Seed: c.Entropy.Seed, Log: log, Version: version(),
 		Certification: certification,
 	})
@@ -141,7 +142,7 @@ func serve(ctx context.Context, load func() (*conf.Config, error), log *slog.Log
 	for {
 		select {
 		case <-hangup:
-			reload(load, gate, authority, certification, backends, audit, log)
+			reload(ctx, load, keys, authority, certification, backends, audit, log)
 		case err := <-listening.ended:
 			return err
 		case <-ctx.Done():
@@ -172,7 +173,7 @@ func stop(s *server.Server, l *listeners, log *slog.Logger) error {
 }
 
 // reload takes over what may change while serving. A configuration with a fault changes nothing.
-func reload(load func() (*conf.Config, error), gate *server.Gate, authority *atomic.Pointer[authz.Table], certification *atomic.Pointer[server.Certification], b *backends, audit *server.Audit, log *slog.Logger) {
+func reload(ctx context.Context, load func() (*conf.Config, error), keys *keyring, authority *atomic.Pointer[authz.Table], certification *atomic.Pointer[server.Certification], b *backends, audit *server.Audit, log *slog.Logger) {
 	if err := audit.Reopen(); err != nil {
 		log.Error("reopening the audit log", "err", err)
 	}
@@ -180,16 +181,13 @@ func reload(load func() (*conf.Config, error), gate *server.Gate, authority *ato
 	if err == nil {
 		err = c.CheckSafe()
 	}
-	var credentials *server.Credentials
 	if err == nil {
-		credentials, err = credentialsOf(c)
+		err = keys.reload(ctx, c)
 	}
 	if err != nil {
 		log.Error("the configuration was not read again: all stays as it was", "err", err)
 		return
 	}
-	warnOfSuites(credentials, log)
-	gate.Replace(*credentials)
 	authority.Store(authorityOf(c))
 	certification.Store(certificationOf(c))
 	if b.hsm != nil {

@@ -11,6 +11,9 @@ import (
 // it too, or a ticket in its place. Of others nothing is asked, and what they say is not looked at, but for tickets, which bring
 // bounds of their own. KMIP 2.1 §9.11.
 func (r *Request) authenticate() error {
+	if err := r.server.Gate.refusal(); err != nil {
+		return err
+	}
 	needed := r.server.Gate.passwords.Needs(r.identity)
 	if r.header.Authentication == nil {
 		if needed {

@@ -11,6 +11,7 @@ import (
 
 	"strongroom/authz"
 	"strongroom/authz/password"
+	"strongroom/kmip"
 )
 
 // A Gate is the TLS side of the server: its certificate, who signs its clients, whose certificates are revoked, which field of a
@@ -19,6 +20,21 @@ type Gate struct {
 	state      atomic.Pointer[gateState]
 	generation atomic.Uint64
 	passwords  *password.Guard
+	locked     atomic.Pointer[kmip.Error]
+}
+
+// Lock has every request refused with why, and new connections closed, until Unlock.
+func (g *Gate) Lock(why *kmip.Error) { g.locked.Store(why) }
+
+// Unlock ends Lock.
+func (g *Gate) Unlock() { g.locked.Store(nil) }
+
+// refusal is why nobody is let in, nil while they are.
+func (g *Gate) refusal() error {
+	if why := g.locked.Load(); why != nil {
+		return why
+	}
+	return nil
 }
 
 type gateState struct {

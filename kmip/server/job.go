@@ -64,6 +64,9 @@ func (j *job) run() {
 			r.refusal = kmip.Errorf(kmip.ResultReasonPermissionDenied, "the certificate of the operation is not accepted any more")
 		}
 	}
+	if err := c.server.Gate.refusal(); err != nil {
+		r.refusal = err
+	}
 	if err := r.decode(j.message); err != nil {
 		c.server.Log.Error("a message could not be read again", "request", j.number, "err", err)
 		return

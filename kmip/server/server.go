@@ -307,6 +307,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // handshake does the TLS handshake within its time.
 func (s *Server) handshake(raw net.Conn) (*tls.Conn, error) {
+	if err := s.Gate.refusal(); err != nil {
+		return nil, err
+	}
 	t := tls.Server(raw, s.Gate.Config())
 	ctx, cancel := context.WithTimeout(context.Background(), s.Limits.HandshakeTimeout)
 	defer cancel()

@@ -1,6 +1,7 @@
 package seal
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -34,8 +35,8 @@ type Root struct {
 // openRoot is the root key in memory.
 type openRoot struct {
 	mu   sync.RWMutex
-	key  []byte // nil when it was cleared
-	rows *xaes  // wraps the data keys of envelopes
+	key  *Memory // nil when it was cleared
+	rows *xaes   // wraps the data keys of envelopes
 }
 
 // NewRoot makes a sealed Root over a table of slots. The clock is time.Now when now is nil.
@@ -65,8 +66,12 @@ func (r *Root) take(key []byte, s *Slot) error {
 	if err != nil {
 		return err
 	}
+	kept, err := NewMemory(key)
+	if err != nil {
+		return err
+	}
 	r.by.Store(s)
-	r.open.Store(&openRoot{key: key, rows: rows})
+	r.open.Store(&openRoot{key: kept, rows: rows})
 	return nil
 }
 
@@ -81,7 +86,7 @@ func (r *Root) Seal() {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	clear(o.key)
+	o.key.Destroy()
 	o.key = nil
 }
 
@@ -107,7 +112,7 @@ func (r *Root) copyKey() ([]byte, error) {
 	if o.key == nil {
 		return nil, ErrSealed
 	}
-	return append([]byte(nil), o.key...), nil
+	return bytes.Clone(o.key.Bytes()), nil
 }
 
 // Subkey derives a key of 32 bytes from the root key for one purpose; the caller clears it.

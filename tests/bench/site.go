@@ -48,7 +48,7 @@ func newSite(ctx context.Context, memory, disk string) (*site, error) {
 	if s.address, err = freeAddress(); err != nil {
 		return nil, err
 	}
-	if _, err := s.strongroomd(ctx, "init", s.dir, "--softhsm", "--listen", s.address); err != nil {
+	if _, err := s.strongroomd(ctx, "init", s.dir, "--softhsm", "--clear-keys", "--listen", s.address); err != nil {
 		return nil, err
 	}
 	return s, s.moveData()
