@@ -339,7 +339,7 @@ func TestOnlyCertificatesOpenDoors(t *testing.T) {
 // pair is a certificate with its key.
 func (s *site) pair(name string) tls.Certificate {
 	s.t.Helper()
-	pair, err := tls.LoadX509KeyPair(s.path(name+".crt"), s.path(name+".key"))
+	pair, err := tls.X509KeyPair(s.read(name+".crt"), s.serverKey(name+".key"))
 	require.NoError(s.t, err)
 	return pair
 }
