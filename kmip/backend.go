@@ -165,6 +165,13 @@ func (e *CannotCarry) Error() string { return e.Why.Error() }
 
 func (e *CannotCarry) Unwrap() error { return e.Why }
 
+// Replacing is a backend that can put another object in the place of one that is there, or was.
+type Replacing interface {
+	// Replace keeps o and its material under the identifier of old, of which nothing is left, if old.Revision is still the stored one; else
+	// the error is ErrConflict.
+	Replace(ctx context.Context, old, o *Object, v *Value) error
+}
+
 // Settings keeps, by name, what administrators set for all objects.
 type Settings interface {
 	// Setting is what is kept under a name, nil for nothing, and its revision. The value is shared.

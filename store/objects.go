@@ -97,6 +97,42 @@ func (s *Store) GeneratePair(ctx context.Context, private, public *kmip.Object) 
 	return s.writer.write(ctx, insert, func() { first.publish(private); second.publish(public) })
 }
 
+// Replace puts an object in the place of another of the same owner, and in the order of creation where that stood. It begins with its own
+// grants.
+func (s *Store) Replace(ctx context.Context, old, o *kmip.Object, v *kmip.Value) error {
+	before, err := s.current(ctx, old)
+	if err != nil {
+		return err
+	}
+	n, err := s.newObject(ctx, o, v)
+	if err != nil {
+		return err
+	}
+	uid := n.row.object.UniqueIdentifier
+	if uid != before.object.UniqueIdentifier || n.row.owner() != before.owner() {
+		return fmt.Errorf("object %q cannot replace %q: they differ in name or owner", uid, before.object.UniqueIdentifier)
+	}
+	n.row.id, n.row.created, n.row.object.Revision = before.id, before.created, before.object.Revision+1
+	write := func(b *batch) error {
+		b.w.erasing = true
+		e := n.row.envelope
+		if err := b.one(replaceObject, int64(n.row.object.ObjectType()), n.attributes, e.Bytes(), e.Protector, uid, before.object.Revision); err != nil {
+			return err
+		}
+		if _, err := b.exec(dropGrants, uid); err != nil {
+			return err
+		}
+		if err := b.insertGrants(uid, n.row.object.Grants); err != nil {
+			return err
+		}
+		return b.relist(before.id, listingOf(&before.object), n.listing)
+	}
+	return s.replace(ctx, before, o, write, func() *row {
+		before.gone.Store(true)
+		return n.row
+	})
+}
+
 // A newObject is a row that is not in the database yet.
 type newObject struct {
 	row        *row
@@ -184,6 +220,8 @@ const (
 
 	updateObject = `UPDATE objects SET attributes = $1, envelope = $2, protector = $3, revision = revision + 1
 		WHERE uid = $4 AND revision = $5`
+	replaceObject = `UPDATE objects SET object_type = $1, attributes = $2, envelope = $3, protector = $4, destroyed = 0, revision = revision + 1
+		WHERE uid = $5 AND revision = $6`
 	touchObject   = `UPDATE objects SET revision = revision + 1 WHERE uid = $1 AND revision = $2 AND destroyed = 0`
 	destroyObject = `UPDATE objects SET attributes = $1, envelope = NULL, protector = '', destroyed = 1, revision = revision + 1
 		WHERE uid = $2 AND revision = $3 AND destroyed = 0`
@@ -191,7 +229,7 @@ const (
 
 // writes are the statements that the writer prepares.
 var writes = append(insertEntries[:],
-	insertObject, selectState, insertGrant, dropGrants, updateObject, touchObject, destroyObject,
+	insertObject, selectState, insertGrant, dropGrants, updateObject, replaceObject, touchObject, destroyObject,
 	insertRecord, updateRecord, deleteRecord, deleteEntry, countClass, dropClass,
 )
 

@@ -167,6 +167,18 @@ func (c constrained) Register(ctx context.Context, o *kmip.Object, v *kmip.Value
 	return c.Backend.Register(ctx, o, v)
 }
 
+// Replace puts an object that is allowed in the place of another, where the backend can.
+func (c constrained) Replace(ctx context.Context, old, o *kmip.Object, v *kmip.Value) error {
+	complete, err := soft.Complete(o.ObjectType(), v, o.Attributes)
+	if err != nil {
+		return err
+	}
+	if err := c.allow(o.ObjectType(), complete); err != nil {
+		return err
+	}
+	return replaceIn(ctx, c.Backend, old, o, v)
+}
+
 // allow refuses a new object of which one of the constraints does not hold.
 func (c constrained) allow(t kmip.ObjectType, a kmip.Attributes) error {
 	for i := range c.all.Constraint {

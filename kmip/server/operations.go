@@ -91,6 +91,8 @@ type call struct {
 	operation kmip.Operation
 	uid       string
 	made      string // the object that it made of the one that uid names
+
+	incoming *incoming // what Import says of an object beside what Register does; nil of every other operation
 }
 
 // object is an operation on an existing object, which the dispatcher opens through the door.

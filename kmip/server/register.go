@@ -20,13 +20,15 @@ func (r *Request) register(k *call, q *kmip.RegisterRequest) (*kmip.RegisterResp
 }
 
 // importObject answers Import. KMIP 2.1 §6.1.25. With Key Wrap Type *Not Wrapped* a wrapped key is unwrapped first, which takes
-// the right to decrypt with the wrapping key.
+// the right to decrypt with the wrapping key. Replace Existing takes the place of an object of the caller's.
 func (r *Request) importObject(k *call, q *kmip.ImportRequest) (*kmip.ImportResponse, error) {
 	if q.UniqueIdentifier == "" {
 		return nil, kmip.Errorf(kmip.ResultReasonInvalidField, "Import needs a Unique Identifier")
 	}
+	k.incoming = &incoming{supplied: q.Attributes}
 	if q.ReplaceExisting != nil && *q.ReplaceExisting {
-		if err := r.refuseReplacing(string(q.UniqueIdentifier)); err != nil {
+		var err error
+		if k.incoming.replaced, err = r.replaces(string(q.UniqueIdentifier)); err != nil {
 			return nil, err
 		}
 	}
@@ -43,16 +45,6 @@ func (r *Request) importObject(k *call, q *kmip.ImportRequest) (*kmip.ImportResp
 		return nil, err
 	}
 	return &kmip.ImportResponse{UniqueIdentifier: kmip.UniqueIdentifier(uid)}, nil
-}
-
-// refuseReplacing refuses Replace Existing for an object that is there: an identifier in use is never overwritten, and a
-// destroyed one keeps its name.
-func (r *Request) refuseReplacing(uid string) error {
-	_, err := r.permitted(uid, kmip.OperationDestroy)
-	if err != nil {
-		return nil // nothing that the caller may know of: the backend refuses a name in use by itself
-	}
-	return kmip.Errorf(kmip.ResultReasonObjectAlreadyExists, "object %q exists, and Replace Existing is not supported: import it under another identifier", uid)
 }
 
 // importable leaves out what an exported object's attributes say and the server sets itself.
@@ -96,10 +88,13 @@ func (r *Request) keep(k *call, t kmip.ObjectType, attributes kmip.Attributes, v
 			return "", err
 		}
 	}
+	if err := k.incoming.assume(o); err != nil {
+		return "", err
+	}
 	if err := quantumSafe(o.Attributes.With(ttlv.TagCryptographicLength, lengthOf(o, v))); err != nil {
 		return "", err
 	}
-	if err := backend.Register(r.ctx, o, v); err != nil {
+	if err := k.incoming.put(r.ctx, backend, o, v); err != nil {
 		return "", err
 	}
 	r.placeholder = o.UniqueIdentifier

@@ -76,9 +76,8 @@ func TestImportRefuses(t *testing.T) {
 	for _, uid := range []string{"123", "*", "line\nbreak"} {
 		require.Equal(t, kmip.ResultReasonInvalidField, reason(t, c, kmip.OperationRegister, register(uid, kmip.ObjectTypeSymmetricKey, good)), uid)
 	}
-	replace := true
 	require.Equal(t, kmip.ResultReasonObjectAlreadyExists, reason(t, c, kmip.OperationImport, &kmip.ImportRequest{UniqueIdentifier: "taken",
-		ObjectType: kmip.ObjectTypeSymmetricKey, ReplaceExisting: &replace, Value: good}))
+		ObjectType: kmip.ObjectTypeSymmetricKey, Value: good}))
 }
 
 // TestKeyPair makes a named pair and takes out both halves in the formats that clients ask for.
