@@ -3,6 +3,7 @@
 package hsmtest
 
 import (
+	"cmp"
 	_ "embed" // for the shim's source
 	"fmt"
 	"math"
@@ -49,45 +50,55 @@ type plan struct{ calls, skip, times, what, rv, delay atomic.Uint64 }
 type Shim struct {
 	Library string            // its path
 	Env     map[string]string // that the process that loads it needs
-	plans   []plan
+	control []byte            // the file
+	plans   []plan            // in it
 }
 
-// New compiles a shim in front of the module at a path. The test is skipped where there is no C compiler.
+// New makes a shim in front of the module at a path. The test is skipped where there is no C compiler.
 func New(t testing.TB, module string) *Shim {
 	t.Helper()
-	compiler := os.Getenv("CC")
-	if compiler == "" {
-		compiler = "gcc"
-	}
-	if _, err := exec.LookPath(compiler); err != nil {
+	if _, err := exec.LookPath(compiler()); err != nil {
 		t.Skipf("no C compiler: %v", err)
 	}
-	dir := t.TempDir()
+	s, err := Make(t.TempDir(), module)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func compiler() string { return cmp.Or(os.Getenv("CC"), "gcc") }
+
+// Make compiles a shim into a folder, in front of the module at a path.
+func Make(dir, module string) (*Shim, error) {
 	s := &Shim{Library: filepath.Join(dir, "shim.so")}
-	cc := exec.Command(compiler, "-O1", "-std=gnu11", "-shared", "-fPIC", "-x", "c", "-o", s.Library, "-", "-ldl")
+	cc := exec.Command(compiler(), "-O1", "-std=gnu11", "-shared", "-fPIC", "-x", "c", "-o", s.Library, "-", "-ldl")
 	cc.Stdin = strings.NewReader(source)
 	if out, err := cc.CombinedOutput(); err != nil {
-		t.Fatalf("compiling the shim: %v\n%s", err, out)
+		return nil, fmt.Errorf("compiling the shim: %w\n%s", err, out)
 	}
 	control := filepath.Join(dir, "control")
 	size := len(Functions) * int(unsafe.Sizeof(plan{}))
 	if err := os.WriteFile(control, make([]byte, size), 0o600); err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	f, err := os.OpenFile(control, os.O_RDWR, 0)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	defer f.Close()
-	b, err := syscall.Mmap(int(f.Fd()), 0, size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
+	s.control, err = syscall.Mmap(int(f.Fd()), 0, size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	t.Cleanup(func() { _ = syscall.Munmap(b) })
-	s.plans = unsafe.Slice((*plan)(unsafe.Pointer(unsafe.SliceData(b))), len(Functions))
+	s.plans = unsafe.Slice((*plan)(unsafe.Pointer(unsafe.SliceData(s.control))), len(Functions))
 	s.Env = map[string]string{"SHIM_MODULE": module, "SHIM_CONTROL": control}
-	return s
+	return s, nil
 }
+
+// Close ends what the test has of the shim. The module goes on as it was told last.
+func (s *Shim) Close() error { return syscall.Munmap(s.control) }
 
 // of is the plan of a function.
 func (s *Shim) of(function string) *plan {

@@ -99,6 +99,8 @@ func (b *bench) trials() []trial {
 	}
 	return append(all,
 		trial{"sign-hsm-rsa 8", 8, 1, alone(b.keys.sign), b.tokens("sign", rsaLabel), "token", []target{ratioAtLeast(0.9)}},
+		trial{"sign-hsm-p256 8", 8, 1, alone(b.keys.signECDSA), b.tokens("ecdsa", ecLabel), "token", []target{ratioAtLeast(0.9)}},
+		trial{"encrypt-db-wrapped 8", 8, 1, alone(b.keys.encryptWrapped), b.unwrapped, "not wrapped", []target{ratioAtLeast(0.95)}},
 		trial{"sign-db-rsa 8", 8, 1, alone(b.keys.signer(signRSA)), b.rsaLoop, "crypto/rsa", []target{ratioAtLeast(0.7)}},
 		trial{"sign-db-p256 8", 8, 1, alone(b.keys.signer(signP256)), b.echoes, "echo", nil},
 		trial{"sign-db-ed25519 8", 8, 1, alone(b.keys.signer(signEd25519)), b.echoes, "echo", nil},
@@ -132,6 +134,9 @@ func (b *bench) all(ctx context.Context) error {
 		if err := b.one(ctx, t.name, func() (*row, error) { return b.try(ctx, &t) }); err != nil {
 			return err
 		}
+	}
+	if err := b.tokensApart(ctx); err != nil {
+		return err
 	}
 	if err := b.files(ctx); err != nil {
 		return err

@@ -64,8 +64,9 @@ var tokenSource []byte
 // A tokenFloor is the second floor: a program in C that drives the site's token. It and the server have the token open at
 // the same time, but do not use it at the same time.
 type tokenFloor struct {
-	program, library, pin, conf string
-	ciphertext                  []byte
+	program, library, pin string
+	env                   []string // that the module needs
+	ciphertext            []byte
 }
 
 var libraryLine = regexp.MustCompile(`(?m)^\s*library\s*=\s*"(.*)"`)
@@ -73,7 +74,8 @@ var libraryLine = regexp.MustCompile(`(?m)^\s*library\s*=\s*"(.*)"`)
 // newTokenFloor compiles the program.
 func newTokenFloor(ctx context.Context, s *site, ciphertext []byte) (*tokenFloor, error) {
 	t := &tokenFloor{
-		program: filepath.Join(s.bin, "token"), conf: filepath.Join(s.dir, "softhsm", "softhsm2.conf"), ciphertext: ciphertext,
+		program: filepath.Join(s.bin, "token"), ciphertext: ciphertext,
+		env: []string{"SOFTHSM2_CONF=" + filepath.Join(s.dir, "softhsm", "softhsm2.conf")},
 	}
 	compiler := os.Getenv("CC")
 	if compiler == "" {
@@ -98,11 +100,11 @@ func newTokenFloor(ctx context.Context, s *site, ciphertext []byte) (*tokenFloor
 	return t, err
 }
 
-// run drives the token: operation is gcm, decrypt or sign.
+// run drives the token: operation is gcm, decrypt, sign or ecdsa; or fill, where threads is how many keys are made.
 func (t *tokenFloor) run(ctx context.Context, operation, label string, threads int, warmUp, d time.Duration) (*outcome, error) {
 	cmd := exec.CommandContext(ctx, t.program, t.library, "strongroom", label, operation, fmt.Sprint(threads),
 		fmt.Sprint(warmUp.Seconds()), fmt.Sprint(d.Seconds()))
-	cmd.Env = append(os.Environ(), "SOFTHSM2_CONF="+t.conf)
+	cmd.Env = append(os.Environ(), t.env...)
 	cmd.Stdin = strings.NewReader(t.pin + "\n" + hex.EncodeToString(t.ciphertext) + "\n")
 	output, err := cmd.Output()
 	if err != nil {

@@ -44,14 +44,43 @@ func newSite(ctx context.Context, memory, disk string) (*site, error) {
 	if err := s.build(ctx); err != nil {
 		return nil, err
 	}
-	var err error
+	return s, s.install(ctx)
+}
+
+// another makes an installation beside s, with the same programs, in folders of its own.
+func (s *site) another(ctx context.Context, memory, disk string) (*site, error) {
+	for _, dir := range []string{memory, disk} {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			return nil, err
+		}
+	}
+	other := &site{bin: s.bin, dir: filepath.Join(memory, "site"), data: filepath.Join(disk, "data"), log: filepath.Join(disk, "server.log")}
+	return other, other.install(ctx)
+}
+
+// install makes the installation.
+func (s *site) install(ctx context.Context) (err error) {
 	if s.address, err = freeAddress(); err != nil {
-		return nil, err
+		return err
 	}
 	if _, err := s.strongroomd(ctx, "init", s.dir, "--softhsm", "--clear-keys", "--listen", s.address); err != nil {
-		return nil, err
+		return err
 	}
-	return s, s.moveData()
+	return s.moveData()
+}
+
+// edit changes the configuration.
+func (s *site) edit(change func(text string) string) error {
+	path := filepath.Join(s.dir, "strongroom.toml")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	changed := change(string(text))
+	if changed == string(text) {
+		return fmt.Errorf("%s is not as it is expected", path)
+	}
+	return os.WriteFile(path, []byte(changed), 0o600)
 }
 
 // build builds the programs as make build does.

@@ -2,9 +2,10 @@
  * The second floor: a token driven directly through PKCS#11, with nothing around it. Each thread has a session of its own,
  * the handle of the key is looked up once, and an operation is C_xxxInit and one call with a buffer of its own.
  *
- *     token MODULE TOKEN-LABEL KEY-LABEL gcm|decrypt|sign THREADS WARM-UP-SECONDS SECONDS
+ *     token MODULE TOKEN-LABEL KEY-LABEL gcm|decrypt|sign|ecdsa THREADS WARM-UP-SECONDS SECONDS
+ *     token MODULE TOKEN-LABEL - fill NUMBER 0 0
  *
- * The first line of standard input is the PIN, the second the ciphertext of decrypt in hexadecimal. Prints the number of
+ * Fill makes so many AES keys, which nobody uses. The first line of standard input is the PIN, the second the ciphertext of decrypt in hexadecimal. Prints the number of
  * operations and the seconds they took.
  *
  * The shapes and numbers are those of PKCS#11 2.40; unsigned long is CK_ULONG.
@@ -30,10 +31,12 @@ typedef number (*function)();
 enum {
 	INITIALIZE = 0, FINALIZE = 1, GET_SLOT_LIST = 4, GET_TOKEN_INFO = 6, OPEN_SESSION = 12, LOGIN = 18, FIND_INIT = 26,
 	FIND = 27, FIND_FINAL = 28, ENCRYPT_INIT = 29, ENCRYPT = 30, DECRYPT_INIT = 33, DECRYPT = 34, SIGN_INIT = 42, SIGN = 43,
+	GENERATE_KEY = 58,
 };
 enum {
 	CKF_OS_LOCKING_OK = 2, CKF_SERIAL_SESSION_RW = 6, CKU_USER = 1, CKA_CLASS = 0, CKA_LABEL = 3, CKO_PRIVATE_KEY = 3,
-	CKO_SECRET_KEY = 4, CKM_RSA_X_509 = 3, CKM_SHA256_RSA_PKCS = 0x40, CKM_AES_GCM = 0x1087,
+	CKO_SECRET_KEY = 4, CKA_TOKEN = 1, CKA_VALUE_LEN = 0x161, CKM_RSA_X_509 = 3, CKM_SHA256_RSA_PKCS = 0x40, CKM_ECDSA = 0x1041,
+	CKM_AES_KEY_GEN = 0x1080, CKM_AES_GCM = 0x1087,
 };
 
 static struct { byte version[2]; function f[68]; } *module;
@@ -126,9 +129,31 @@ static void sign(number session, number count) {
 	(void)count;
 }
 
+static void ecdsa(number session, number count) {
+	byte digest[32] = {1}, out[128];
+	number n = sizeof out;
+	mechanism m = {CKM_ECDSA, NULL, 0};
+	check("C_SignInit", module->f[SIGN_INIT](session, &m, key));
+	check("C_Sign", module->f[SIGN](session, digest, (number)sizeof digest, out, &n));
+	if (n != 64) die("bytes from C_Sign", n);
+	(void)count;
+}
+
+static void fill(number session, number count) {
+	byte yes = 1;
+	number length = 32, made;
+	char label[32];
+	mechanism m = {CKM_AES_KEY_GEN, NULL, 0};
+	for (number i = 0; i < count; i++) {
+		snprintf(label, sizeof label, "other-%lu", i);
+		attribute t[] = {{CKA_TOKEN, &yes, 1}, {CKA_LABEL, label, strlen(label)}, {CKA_VALUE_LEN, &length, sizeof length}};
+		check("C_GenerateKey", module->f[GENERATE_KEY](session, &m, t, (number)3, &made));
+	}
+}
+
 static void *run(void *arg) {
 	number session = *(number *)arg, counted = 0;
-	void (*act)(number, number) = *operation == 'g' ? gcm : *operation == 'd' ? decrypt : sign;
+	void (*act)(number, number) = *operation == 'g' ? gcm : *operation == 'd' ? decrypt : *operation == 'e' ? ecdsa : sign;
 	for (number i = 0;; i++) {
 		act(session, i);
 		double t = now();
@@ -168,6 +193,11 @@ int main(int argc, char **argv) {
 	find_slot(argv[2]);
 	number anchor = open_session();
 	check("C_Login", module->f[LOGIN](anchor, (number)CKU_USER, pin, (number)strlen(pin)));
+	if (*operation == 'f') {
+		fill(anchor, strtoul(argv[5], NULL, 10));
+		printf("0 1\n");
+		return module->f[FINALIZE](NULL) != 0;
+	}
 	find_key(anchor, argv[3], *operation == 'g' ? CKO_SECRET_KEY : CKO_PRIVATE_KEY);
 
 	int threads = atoi(argv[5]);

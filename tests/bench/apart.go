@@ -1,0 +1,238 @@
+package main
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"strongroom/hsm/hsmtest"
+	"strongroom/kmip"
+	"strongroom/kmip/client"
+	"strongroom/kmip/ttlv"
+)
+
+// ecLabel is the label of a pair on P-256 in the token.
+const ecLabel = "bench-ec"
+
+// signECDSA makes a pair in the token and is the exchange of Sign with it.
+func (k *keys) signECDSA(ctx context.Context) (*exchange, error) {
+	halves, err := client.Do[kmip.CreateKeyPairResponse](ctx, k.client, kmip.OperationCreateKeyPair, &kmip.CreateKeyPairRequest{
+		CommonAttributes:     active(kmip.CryptographicAlgorithmECDSA, 256),
+		PrivateKeyAttributes: kmip.Attributes{}.With(ttlv.TagUniqueIdentifier, kmip.HSMIdentifier(slot, ecLabel)),
+	})
+	if err != nil {
+		return nil, err
+	}
+	got, err := client.Do[kmip.GetResponse](ctx, k.client, kmip.OperationGet, &kmip.GetRequest{
+		UniqueIdentifier: halves.PublicKeyUniqueIdentifier, KeyFormatType: kmip.KeyFormatTypeX509,
+	})
+	if err != nil {
+		return nil, err
+	}
+	public, err := x509.ParsePKIXPublicKey(got.PublicKey.KeyBlock.KeyValue.Material)
+	if err != nil {
+		return nil, err
+	}
+	p := kmip.CryptographicParameters{DigitalSignatureAlgorithm: kmip.DigitalSignatureAlgorithmECDSAWithSHA256}
+	q := &kmip.SignRequest{UniqueIdentifier: halves.PrivateKeyUniqueIdentifier, CryptographicParameters: &p, Data: k.plaintext}
+	return k.prepare(ctx, kmip.OperationSign, q, 1, func(payload []byte) error {
+		r, err := decode[kmip.SignResponse](payload)
+		digest := sha256.Sum256(k.plaintext)
+		if err == nil && !ecdsa.VerifyASN1(public.(*ecdsa.PublicKey), digest[:], r.SignatureData) {
+			err = fmt.Errorf("a signature of %d bytes that does not verify", len(r.SignatureData))
+		}
+		return err
+	})
+}
+
+// encryptWrapped is the exchange of Encrypt with a key of the database that one of the token protects there.
+func (k *keys) encryptWrapped(ctx context.Context) (*exchange, error) {
+	q := newAES("")
+	q.Attributes = q.Attributes.PlusVendor(kmip.VendorClient, kmip.AttributeWrappingKeyID, string(k.aes))
+	made, err := client.Do[kmip.CreateResponse](ctx, k.client, kmip.OperationCreate, q)
+	if err != nil {
+		return nil, err
+	}
+	return k.encrypt(ctx, made.UniqueIdentifier, 1)
+}
+
+// unwrapped is the floor of that: the same load with the ordinary key of the database.
+func (b *bench) unwrapped(ctx context.Context, t *trial, _ []*exchange) (*outcome, error) {
+	return b.sameLoad(ctx, t, b.encryptDatabase)
+}
+
+// sameLoad puts a trial's load on the server with another exchange, as a floor.
+func (b *bench) sameLoad(ctx context.Context, t *trial, one func(context.Context) (*exchange, error)) (*outcome, error) {
+	x, err := one(ctx)
+	if err != nil {
+		return nil, err
+	}
+	l := b.load(t, []*exchange{x})
+	l.warmUp, l.duration = b.warmUp/turns, b.duration/(2*turns)
+	return l.run(ctx)
+}
+
+// An apart is a measurement on a server of its own, whose module or token is another.
+type apart struct {
+	name    string // also of its rows, which have the connections behind it
+	at      []int  // connections
+	prepare func(ctx context.Context, b *bench, folder string) (end func() error, err error)
+	floor   func(run, own *bench) func(context.Context, *trial, []*exchange) (*outcome, error)
+	floors  string
+	judge   func(*row)
+}
+
+var aparts = []apart{
+	// A device in a network: each call of the module takes a millisecond more, for the server and for the floor.
+	{"encrypt-hsm-network", []int{1, 16, 64}, networked, ofToken, "token", func(r *row) { r.judge(ratioAtLeast(0.95)) }},
+	// What else is in the token does not matter: the floor is the same server with a token of a few keys.
+	{"encrypt-hsm-10000", []int{8}, crowded, ofServer, "few keys", func(r *row) { r.judge(ratioAtLeast(0.95)) }},
+	// The module in a worker process: the floor is the same server with it in its own.
+	{"hsm-worker-call", []int{8}, isolated, ofServer, "in process", func(r *row) {
+		r.Figure, r.Unit, r.Ratio = 1e6/r.Figure-1e6/r.floor(), "µs more", 0
+		r.judge(figureAtMost(15, "µs more"))
+	}},
+}
+
+// ofToken drives the token of the server apart directly.
+func ofToken(_, own *bench) func(context.Context, *trial, []*exchange) (*outcome, error) {
+	return own.tokens("gcm", aesLabel)
+}
+
+// ofServer puts the same load on the run's own server.
+func ofServer(run, _ *bench) func(context.Context, *trial, []*exchange) (*outcome, error) {
+	return func(ctx context.Context, t *trial, _ []*exchange) (*outcome, error) {
+		return run.sameLoad(ctx, t, run.encryptToken)
+	}
+}
+
+// tokensApart makes those measurements that are asked for.
+func (b *bench) tokensApart(ctx context.Context) error {
+	for _, a := range aparts {
+		var wanted []trial
+		for _, n := range a.at {
+			if t := (trial{name: fmt.Sprintf("%s %d", a.name, n), connections: n, depth: 1, floorName: a.floors}); b.only.MatchString(t.name) {
+				wanted = append(wanted, t)
+			}
+		}
+		if len(wanted) == 0 {
+			continue
+		}
+		if err := b.apart(ctx, &a, wanted); err != nil {
+			return fmt.Errorf("%s: %w", a.name, err)
+		}
+	}
+	return nil
+}
+
+// apart makes a site, and measures on its server.
+func (b *bench) apart(ctx context.Context, a *apart, trials []trial) (err error) {
+	memory, disk := filepath.Join(b.memory, a.name), filepath.Join(filepath.Dir(b.site.bin), a.name)
+	defer func() { err = errors.Join(err, os.RemoveAll(memory), os.RemoveAll(disk)) }()
+	own := *b
+	if own.site, err = b.site.another(ctx, memory, disk); err != nil {
+		return err
+	}
+	end, err := a.prepare(ctx, &own, memory)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, end()) }()
+	defer func() { err = errors.Join(err, own.site.stop()) }()
+	defer func() { own.keys.client.Close() }()
+	for _, t := range trials {
+		t.mix, t.floor = alone(own.encryptToken), a.floor(b, &own)
+		err := b.one(ctx, t.name, func() (*row, error) {
+			r, err := own.try(ctx, &t)
+			if err == nil {
+				a.judge(r)
+			}
+			return r, err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// begin serves the site, and makes keys in its token.
+func (b *bench) begin(ctx context.Context) error {
+	if err := b.site.serve(ctx); err != nil {
+		return err
+	}
+	var err error
+	if b.tls, err = b.site.tls(); err != nil {
+		return err
+	}
+	c, err := b.site.connect(ctx)
+	if err != nil {
+		return err
+	}
+	if b.keys, err = makeKeys(ctx, c); err != nil {
+		return fmt.Errorf("making keys: %w", err)
+	}
+	return nil
+}
+
+// networked puts a shim before the module.
+func networked(ctx context.Context, b *bench, folder string) (end func() error, err error) {
+	module, err := newTokenFloor(ctx, b.site, nil)
+	if err != nil {
+		return nil, err
+	}
+	shim, err := hsmtest.Make(folder, module.library)
+	if err != nil {
+		return nil, err
+	}
+	shim.Delay(time.Millisecond, hsmtest.Functions...)
+	env := ""
+	for name, value := range shim.Env {
+		env += fmt.Sprintf("%s = %q, ", name, value)
+	}
+	err = b.site.edit(func(text string) string {
+		return strings.Replace(strings.Replace(text, module.library, shim.Library, 1), "{ SOFTHSM2_CONF", "{ "+env+"SOFTHSM2_CONF", 1)
+	})
+	if err != nil {
+		return nil, errors.Join(err, shim.Close())
+	}
+	if err := b.begin(ctx); err != nil {
+		return nil, errors.Join(err, shim.Close())
+	}
+	if b.token, err = newTokenFloor(ctx, b.site, b.keys.ciphertext); err != nil {
+		return nil, err
+	}
+	for name, value := range shim.Env {
+		b.token.env = append(b.token.env, name+"="+value)
+	}
+	return shim.Close, nil
+}
+
+// crowded fills the token with keys.
+func crowded(ctx context.Context, b *bench, _ string) (end func() error, err error) {
+	if b.token, err = newTokenFloor(ctx, b.site, nil); err != nil {
+		return nil, err
+	}
+	if _, err := b.token.run(ctx, "fill", "-", 10_000, 0, 0); err != nil {
+		return nil, err
+	}
+	return func() error { return nil }, b.begin(ctx)
+}
+
+// isolated has the module run in a worker process.
+func isolated(ctx context.Context, b *bench, _ string) (end func() error, err error) {
+	err = b.site.edit(func(text string) string {
+		return strings.Replace(text, "[[hsm]]\n", "[[hsm]]\nisolation = \"process\"\n", 1)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return func() error { return nil }, b.begin(ctx)
+}
