@@ -5,6 +5,9 @@
 // clients, and answers messages of the same sizes: what lies between it and the server is KMIP, the keys and the audit. And
 // the site's token, driven directly through PKCS#11 by a program in C with as many threads as the server has connections.
 //
+// A module that runs in a worker process, one behind a shim that adds a millisecond to each call, as a device in a network does,
+// and a token of ten thousand keys are measured on servers of their own.
+//
 // Signatures with keys of the database have Go's own package as their floor, and searches a bare table of SQLite's. Searches run
 // on a server of their own, with a thousand, a hundred thousand and a million keys, which the store itself writes before.
 //
