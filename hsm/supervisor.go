@@ -38,7 +38,7 @@ type slot struct {
 // The breaker's first pause after a failed attempt, and the longest.
 const (
 	shortestPause = 250 * time.Millisecond
-	longestPause  = time.Second
+	longestPause  = 500 * time.Millisecond
 )
 
 // tries is how often an operation is run at most.

@@ -13,25 +13,11 @@ import (
 	"strongroom/kmip/ttlv"
 )
 
-// shimmed puts a module that counts calls, and misbehaves, in front of the site's.
-func (s *site) shimmed() *hsmtest.Shim {
-	s.t.Helper()
-	shim := hsmtest.New(s.t, s.module())
-	text := string(s.read("strongroom.toml"))
-	text = libraryLine.ReplaceAllLiteralString(text, fmt.Sprintf("library = %q\nisolation = \"none\"", shim.Library))
-	variables := ""
-	for name, value := range shim.Env {
-		variables += fmt.Sprintf("%s = %q, ", name, value)
-	}
-	s.write("strongroom.toml", []byte(strings.Replace(text, "env     = { ", "env     = { "+variables, 1)))
-	return shim
-}
-
 // augmented is a site with entropy augmentation from a token that can misbehave.
 func augmented(t *testing.T, settings string) (*site, *hsmtest.Shim) {
 	t.Helper()
 	s := newSite(t)
-	shim := s.shimmed()
+	shim := s.throughShim("none")
 	s.write("strongroom.toml", append(s.read("strongroom.toml"), "\n[entropy]\nslot = 4\n"+settings+"\n"...))
 	s.serve()
 	return s, shim
@@ -142,7 +128,7 @@ func TestX43OptIn(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.addClient("bank")
-	shim := s.shimmed()
+	shim := s.throughShim("none")
 	s.write("strongroom.toml", append(s.read("strongroom.toml"), "\n[entropy]\nmode = \"augmentation\"\nslot = 4\nscope = \"opt-in\"\nusers = [\"bank\"]\n"...))
 	s.serve()
 	admin, bank := s.client("admin", ttlv.V2_1), s.client("bank", ttlv.V1_4)

@@ -19,6 +19,8 @@ import (
 // A load asks for the same thing again and again, and checks every answer.
 type load struct {
 	good, bad atomic.Int64
+	asked     atomic.Int64           // when the last request that failed was sent, in Unix nanoseconds
+	slowest   atomic.Int64           // how long the slowest of those took, in nanoseconds
 	last      atomic.Pointer[string] // why the last request failed
 	wrong     atomic.Pointer[string] // an answer that is not true, or no answer
 }
@@ -31,11 +33,14 @@ func (l *load) run(stop <-chan struct{}, ask func() error) {
 			return
 		default:
 		}
+		began := time.Now()
 		err := ask()
 		if err == nil {
 			l.good.Add(1)
 			continue
 		}
+		l.asked.Store(began.UnixNano())
+		l.slowest.Store(max(l.slowest.Load(), int64(time.Since(began))))
 		text := err.Error()
 		if _, answered := err.(*client.Error); !answered {
 			l.wrong.CompareAndSwap(nil, &text)
