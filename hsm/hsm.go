@@ -53,6 +53,11 @@ type Slot struct {
 
 	MaxSessions int           // used at once; 0 means 64; the token may allow fewer
 	Wait        time.Duration // how long a request waits for a session or for the token; 0 means 10 s
+
+	// WrappedHandles is how many keys that it wrapped stay unwrapped in the token between two uses; 0 means none. They go at
+	// WrappedHandleAge after they were unwrapped; 0 means 30 s.
+	WrappedHandles   int
+	WrappedHandleAge time.Duration
 }
 
 // Records keeps what a token cannot: names, dates, states, grants. Record answers an empty one with Revision 0 where nothing

@@ -189,6 +189,16 @@ func (p *proof) capabilities(listed []uint) (all []Capability) {
 	add("ECDSA signature", pkcs11.CKM_ECDSA, p.signECDSA, p.signECDSA, "")
 	add("Ed25519 signature", ckmEdDSA, p.edwards != 0, p.edwards != 0, "")
 	p.carriages(add)
+	for kind, w := range p.wraps {
+		if w.row == 0 {
+			continue // what was tried is in the other rows
+		}
+		note := ""
+		if !w.whole {
+			note = "without integrity: the envelope has it"
+		}
+		add("wrapping "+wrapNames[kind], wrapMechanisms[w.row-1].ckm, true, true, note)
+	}
 	return all
 }
 

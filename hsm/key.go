@@ -17,12 +17,19 @@ type key struct {
 	first *object // as it was looked up; another object under its name is another key
 	bound atomic.Pointer[object]
 	own   kmip.Attributes // the object's, for its Cryptographic Parameters
+
+	passing *unwrapping // of a key that is in the token only while it computes; nil of one that stays there
 }
 
 // newKey is the Key of an object.
 func newKey(s *slot, o *object, a kmip.Attributes) kmip.Key {
 	k := &key{slot: s, first: o, own: a}
 	k.bound.Store(o)
+	return k.computing(o, a)
+}
+
+// computing is the Key that computes as the object does.
+func (k *key) computing(o *object, a kmip.Attributes) kmip.Key {
 	switch {
 	case o.class == pkcs11.CKO_SECRET_KEY && o.kind == pkcs11.CKK_AES:
 		return &aesKey{key: k}
@@ -47,6 +54,9 @@ func newKey(s *slot, o *object, a kmip.Attributes) kmip.Key {
 // use runs f with a session and the object's handle, again if the connection breaks; f is an operation that leaves nothing
 // behind. The error is the token's: tell or fail makes the client's of it.
 func (k *key) use(ctx context.Context, f func(c *connection, s session, h handle) error) error {
+	if k.passing != nil {
+		return k.passing.use(ctx, f)
+	}
 	return k.slot.do(ctx, func(c *connection, s session) error {
 		o, err := k.object(ctx, c, s)
 		if err != nil {

@@ -103,6 +103,7 @@ type proof struct {
 	signPSS   bool // CKM_RSA_PKCS_PSS
 	signECDSA bool // CKM_ECDSA
 	edwards   int  // CKM_EDDSA, and the form of the curve's parameters: of edwardsForms, from 1; 0 for none
+	wraps     [wrapKinds]wrapProof
 	reuses    bool // handles: a new object may get the handle of one destroyed
 
 	wrapsPrivate, unwrapsPrivate [cipherCount]bool // private keys, with a wrapping key

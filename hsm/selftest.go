@@ -86,6 +86,7 @@ func (t *tester) run() (*proof, error) {
 		}
 	}
 	t.carrying(p)
+	t.wrapKinds(p)
 	p.reuses = t.reuses()
 
 	// Whatever failed: a token that is there now failed because of what it was asked.

@@ -26,6 +26,7 @@ type connection struct {
 	anchor     session
 	proof      *proof
 
+	held    *held         // handles of wrapped keys; nil where none are kept
 	tickets chan struct{} // one for each session in use
 	ended   atomic.Bool
 	probed  atomic.Int64 // when the token last showed that it lives, in Unix nanoseconds
@@ -175,6 +176,11 @@ func (c *connection) end(ctx context.Context) {
 	defer c.module.gate.leave()
 	if c.generation != c.module.generation.Load() {
 		return // their numbers may be those of others now
+	}
+	if c.held != nil {
+		if s, open := c.held.end(); open {
+			idle = append(idle, s)
+		}
 	}
 	for _, s := range append(idle, c.anchor) {
 		c.module.close(s)

@@ -222,6 +222,9 @@ func (s *slot) login(ctx context.Context) (*connection, error) {
 		return nil, fmt.Errorf("testing the mechanisms: %w", err)
 	}
 	c.tickets = make(chan struct{}, s.sessions(c.token))
+	if !c.proof.reuses { // else a handle could mean another key by the time it is used again
+		c.held = newHeld(c, s.WrappedHandles, s.WrappedHandleAge)
+	}
 	return c, nil
 }
 
