@@ -147,7 +147,7 @@ func (h *HSM) wrapping(ctx context.Context, uid string, another bool) (*key, err
 	case another && (!is(pkcs11.CKA_WRAP) || !is(pkcs11.CKA_UNWRAP)):
 		return nil, invalid("%q may not wrap and unwrap keys in the token: CKA_WRAP and CKA_UNWRAP are not both set", uid)
 	case another && (is(pkcs11.CKA_ENCRYPT) || is(pkcs11.CKA_DECRYPT)):
-		return nil, invalid("%q may encrypt or decrypt in the token as well, and so could show what it wrapped: a wrapping key only wraps and unwraps (strongroomd hsm wrapping-key makes one)", uid)
+		return nil, invalid("%q may encrypt or decrypt in the token as well, and so could show what it wrapped: a wrapping key only wraps and unwraps (strongroomd hsm generate --purpose wrapping makes one)", uid)
 	case another && (!o.is(pkcs11.CKA_SENSITIVE, true) || o.is(pkcs11.CKA_EXTRACTABLE, false)):
 		return nil, invalid("%q may leave the token: a wrapping key is sensitive and not extractable", uid)
 	}
@@ -162,51 +162,6 @@ func wrappingMissing(uid string, err error) error {
 		return kmip.Errorf(kmip.ResultReasonWrappingObjectNotFound, "the wrapping key %q is not in its token", uid)
 	}
 	return err
-}
-
-// GenerateWrapping makes a key in a token that can wrap and unwrap keys there and nothing else: an AES-256 key, sensitive and not
-// extractable.
-func (h *HSM) GenerateWrapping(ctx context.Context, uid string) error {
-	s, label, err := h.route(uid)
-	if err != nil {
-		return err
-	}
-	t := append(placed(label, true), wrappingTemplate()...)
-	return s.tell(s.change(ctx, func(c *connection, ss session) error {
-		if err := s.contents.shut(ctx); err != nil {
-			return err
-		}
-		defer s.contents.open()
-		if err := c.free(ss, label); err != nil {
-			return err
-		}
-		made, err := c.module.lib.generate(ss, pkcs11.CKM_AES_KEY_GEN, t)
-		if err != nil {
-			return err
-		}
-		o, err := c.describe(ss, made)
-		if err == nil && (!o.is(pkcs11.CKA_SENSITIVE, false) || o.is(pkcs11.CKA_EXTRACTABLE, true) || o.is(pkcs11.CKA_DECRYPT, false)) {
-			err = kmip.Errorf(kmip.ResultReasonGeneralFailure, "slot %d: the token did not make %q as it was asked to", s.Number, uid)
-		}
-		if err != nil {
-			return errors.Join(err, c.module.lib.destroy(ss, made))
-		}
-		c.mu.Lock()
-		c.changed()
-		c.mu.Unlock()
-		return nil
-	}))
-}
-
-// wrappingTemplate is what a wrapping key may do.
-func wrappingTemplate() template {
-	t := template{{pkcs11.CKA_CLASS, number(pkcs11.CKO_SECRET_KEY)}, {pkcs11.CKA_KEY_TYPE, number(pkcs11.CKK_AES)},
-		{pkcs11.CKA_VALUE_LEN, number(32)}, {pkcs11.CKA_SENSITIVE, flag(true)}, {pkcs11.CKA_EXTRACTABLE, flag(false)},
-		{pkcs11.CKA_WRAP, flag(true)}, {pkcs11.CKA_UNWRAP, flag(true)}}
-	for _, a := range []uint{pkcs11.CKA_ENCRYPT, pkcs11.CKA_DECRYPT, pkcs11.CKA_SIGN, pkcs11.CKA_VERIFY, pkcs11.CKA_DERIVE} {
-		t = append(t, attribute{a, flag(false)})
-	}
-	return t
 }
 
 // Usage flags, which say what a key may do.

@@ -43,6 +43,7 @@ func (h *HSM) OpenWrapped(ctx context.Context, wrapping string, kept []byte, a k
 	uid, _ := kmip.Get[string](a, ttlv.TagUniqueIdentifier)
 	u := &unwrapping{wrapping: k, named: wrapping, wrapped: w, template: usedAs(w, a), public: o.public, log: h.log}
 	u.index = u.digest(kept)
+	o.flags = u.template.flags()
 	opened := &wrappedKey{passing: u, uid: uid, log: h.log}
 	opened.Key = (&key{slot: k.slot, first: o, own: a, passing: u}).computing(o, a)
 	opened.owned = opened.Key
@@ -58,7 +59,7 @@ func (h *HSM) OpenWrapped(ctx context.Context, wrapping string, kept []byte, a k
 
 // usedAs is the template of the session object that computes: sensitive, not extractable, for what the usage mask allows.
 func usedAs(w *wrapped, a kmip.Attributes) template {
-	uses := aesUses
+	uses := aesUses(a.UsageMask())
 	switch kindOf(w.class, w.kind) {
 	case wrapSecret:
 		switch {
@@ -79,6 +80,17 @@ func usedAs(w *wrapped, a kmip.Attributes) template {
 		}
 	}
 	return t
+}
+
+// flags are the values that are true or false.
+func (t template) flags() map[uint]bool {
+	all := map[uint]bool{}
+	for _, a := range t {
+		if len(a.Value) == 1 {
+			all[a.Type] = a.Value[0] != 0
+		}
+	}
+	return all
 }
 
 // Sign signs in the token, and verifies.

@@ -78,6 +78,11 @@ func (t *tester) wrapKinds(p *proof) {
 	}
 }
 
+// testWrapping is the wrapping key of the self-test: as those of operators, for a session.
+var testWrapping = template{{pkcs11.CKA_CLASS, number(pkcs11.CKO_SECRET_KEY)}, {pkcs11.CKA_KEY_TYPE, number(pkcs11.CKK_AES)},
+	{pkcs11.CKA_TOKEN, flag(false)}, {pkcs11.CKA_VALUE_LEN, number(32)}, {pkcs11.CKA_SENSITIVE, flag(true)}, {pkcs11.CKA_EXTRACTABLE, flag(false)},
+	{pkcs11.CKA_ENCRYPT, flag(false)}, {pkcs11.CKA_DECRYPT, flag(false)}, {pkcs11.CKA_WRAP, flag(true)}, {pkcs11.CKA_UNWRAP, flag(true)}}
+
 // wrapsKind makes a key, wraps and unwraps it as a key that is wrapped will be, and uses it: it must be sensitive and not
 // extractable then, and the same key.
 func (t *tester) wrapsKind(kind, row int) (p wrapProof, good bool, err error) {
@@ -90,7 +95,7 @@ func (t *tester) wrapsKind(kind, row int) (p wrapProof, good bool, err error) {
 	if err != nil {
 		return p, false, err
 	}
-	kek, err := lib.generate(s, pkcs11.CKM_AES_KEY_GEN, append(template{{pkcs11.CKA_TOKEN, flag(false)}}, wrappingTemplate()...))
+	kek, err := lib.generate(s, pkcs11.CKM_AES_KEY_GEN, testWrapping)
 	if err != nil {
 		return p, false, err
 	}

@@ -14,7 +14,7 @@ import (
 func (o *Object) ComputedAttributes(now time.Time) Attributes {
 	short := sha256.Sum256([]byte(o.UniqueIdentifier))
 	storage := ProtectionStorageMaskSoftware
-	if _, _, token, _ := HSMKey(o.UniqueIdentifier); token {
+	if _, _, token, _ := HSMKey(o.UniqueIdentifier); token || o.Attributes.HSMWrapped() {
 		storage = ProtectionStorageMaskHardware
 	}
 	a := Attributes{

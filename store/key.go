@@ -164,9 +164,15 @@ func (l *loader) Load(ctx context.Context) (kmip.Opened, error) {
 		return nil, err
 	}
 	o := &opened{plain: plain}
-	if r.object.Key != nil {
+	switch {
+	case r.inToken():
+		if err := o.openInToken(ctx, r); err != nil {
+			o.Close()
+			return nil, err
+		}
+	case r.object.Key != nil:
 		o.open(r)
-	} else {
+	default:
 		o.err = kmip.Errorf(kmip.ResultReasonInvalidObjectType, "%q is no key", r.object.UniqueIdentifier)
 	}
 	if r.gone.Load() {

@@ -21,6 +21,9 @@ var (
 
 // Generate makes a symmetric key and keeps it.
 func (s *Store) Generate(ctx context.Context, o *kmip.Object) error {
+	if o.Attributes.AsksHSMWrapped() {
+		return s.generateInToken(ctx, o)
+	}
 	random, err := s.random(ctx, o, "key")
 	if err != nil {
 		return err
@@ -67,6 +70,9 @@ func (s *Store) GeneratePair(ctx context.Context, private, public *kmip.Object) 
 			return err
 		}
 	}
+	if private.Attributes.AsksHSMWrapped() {
+		return s.generatePairInToken(ctx, private, public)
+	}
 	random, err := s.random(ctx, private, "key pair")
 	if err != nil {
 		return err
@@ -83,6 +89,11 @@ func (s *Store) GeneratePair(ctx context.Context, private, public *kmip.Object) 
 	if err != nil {
 		return err
 	}
+	return s.insertPair(ctx, first, second, private, public)
+}
+
+// insertPair writes both halves or neither.
+func (s *Store) insertPair(ctx context.Context, first, second *newObject, private, public *kmip.Object) error {
 	insert := func(b *batch) error {
 		for _, n := range []*newObject{first, second} {
 			if err := n.free(b); err != nil {
@@ -142,12 +153,11 @@ type newObject struct {
 
 // newObject checks and seals the material, and encodes the row with what the material says of itself. It borrows nothing of o and clears v's encoding.
 func (s *Store) newObject(ctx context.Context, o *kmip.Object, v *kmip.Value) (*newObject, error) {
-	uid := strings.Clone(o.UniqueIdentifier)
-	if _, _, hsm, _ := kmip.HSMKey(uid); hsm || uid == "" {
-		return nil, kmip.Errorf(kmip.ResultReasonInvalidField, "%q is not an identifier that the database keeps", uid)
+	if err := keepable(o); err != nil {
+		return nil, err
 	}
-	if len(o.Owners) != 1 || o.Owners[0] == "" {
-		return nil, fmt.Errorf("object %q has %d owners, an object in the database has one", uid, len(o.Owners))
+	if o.Attributes.AsksHSMWrapped() {
+		return nil, kmip.Errorf(kmip.ResultReasonProtectionStorageUnavailable, "%q cannot be hsm-wrapped: only keys that Create and Create Key Pair make in an HSM are", o.UniqueIdentifier)
 	}
 	attributes, err := soft.Complete(o.ObjectType(), v, o.Attributes)
 	if err != nil {
@@ -161,13 +171,30 @@ func (s *Store) newObject(ctx context.Context, o *kmip.Object, v *kmip.Value) (*
 	if err != nil {
 		return nil, err
 	}
+	return s.newRowOf(o, attributes, e)
+}
+
+// keepable refuses an object that cannot be a row.
+func keepable(o *kmip.Object) error {
+	uid := o.UniqueIdentifier
+	if _, _, hsm, _ := kmip.HSMKey(uid); hsm || uid == "" {
+		return kmip.Errorf(kmip.ResultReasonInvalidField, "%q is not an identifier that the database keeps", uid)
+	}
+	if len(o.Owners) != 1 || o.Owners[0] == "" {
+		return fmt.Errorf("object %q has %d owners, an object in the database has one", uid, len(o.Owners))
+	}
+	return nil
+}
+
+// newRowOf is the row of an envelope. It borrows nothing of o.
+func (s *Store) newRowOf(o *kmip.Object, attributes kmip.Attributes, e *seal.Envelope) (_ *newObject, err error) {
 	n := &newObject{}
 	attributes = attributes.WithVendor(kmip.VendorServer, kmip.AttributeProtection, protection(e))
 	if n.attributes, attributes, err = encodeAttributes(attributes); err != nil {
 		return nil, err
 	}
 	n.row = s.newRow(&kmip.Object{
-		UniqueIdentifier: uid,
+		UniqueIdentifier: strings.Clone(o.UniqueIdentifier),
 		Owners:           []string{strings.Clone(o.Owners[0])},
 		Grants:           ownGrants(o.Grants),
 		Attributes:       attributes,
@@ -294,6 +321,9 @@ func (s *Store) Value(ctx context.Context, o *kmip.Object) (*kmip.Value, error) 
 	if err != nil {
 		return nil, err
 	}
+	if r.inToken() {
+		return nil, staysInToken(o.UniqueIdentifier)
+	}
 	loan, err := r.borrow(ctx)
 	if err != nil {
 		return nil, err
@@ -312,12 +342,20 @@ func (s *Store) Update(ctx context.Context, o *kmip.Object) error {
 	if err := old.keeps(o); err != nil {
 		return err
 	}
-	e, protector, attributes := old.envelope, "", o.Attributes
+	e, attributes := old.envelope, o.Attributes
 	if e != nil {
 		attributes = attributes.WithVendor(kmip.VendorServer, kmip.AttributeProtection, protection(e))
 		if e, err = old.reseal(ctx, attributes); err != nil {
 			return err
 		}
+	}
+	return s.amend(ctx, old, o, attributes, e)
+}
+
+// amend writes attributes and an envelope in the place of a row's.
+func (s *Store) amend(ctx context.Context, old *row, o *kmip.Object, attributes kmip.Attributes, e *seal.Envelope) error {
+	protector := ""
+	if e != nil {
 		protector = e.Protector
 	}
 	encoded, attributes, err := encodeAttributes(attributes)
@@ -360,10 +398,12 @@ func (r *row) keeps(o *kmip.Object) error {
 	if o.ObjectType() != r.object.ObjectType() {
 		return kmip.Errorf(kmip.ResultReasonAttributeReadOnly, "the Object Type of %q does not change", uid)
 	}
-	before, had := r.object.Attributes.Vendor(kmip.VendorClient, kmip.AttributeWrappingKeyID)
-	after, has := o.Attributes.Vendor(kmip.VendorClient, kmip.AttributeWrappingKeyID)
-	if had != has || before != after {
-		return kmip.Errorf(kmip.ResultReasonAttributeReadOnly, "%q: %s is given when an object is made", uid, kmip.AttributeWrappingKeyID)
+	for _, name := range []string{kmip.AttributeWrappingKeyID, kmip.AttributeProtection} {
+		before, had := r.object.Attributes.Vendor(kmip.VendorClient, name)
+		after, has := o.Attributes.Vendor(kmip.VendorClient, name)
+		if had != has || before != after {
+			return kmip.Errorf(kmip.ResultReasonAttributeReadOnly, "%q: %s is given when an object is made", uid, name)
+		}
 	}
 	return nil
 }
@@ -393,7 +433,7 @@ func (s *Store) replace(ctx context.Context, old *row, o *kmip.Object, apply fun
 	err := s.writer.write(ctx, apply, func() {
 		r := next()
 		s.rows.put(uid, r)
-		if r.index != old.index {
+		if r.index != old.index || old.inToken() { // what a token still has of a key goes with any change of it
 			s.cache.Forget(old.index)
 		}
 		o.Revision = r.object.Revision

@@ -19,6 +19,9 @@ func wrapped(e *seal.Envelope) bool { return strings.HasPrefix(e.Protector, keyR
 
 // protection is the value of the attribute that tells how an envelope is kept.
 func protection(e *seal.Envelope) string {
+	if _, token := tokenKey(e); token {
+		return kmip.ProtectionHSMWrapped
+	}
 	if wrapped(e) {
 		return kmip.ProtectionHSMProtected
 	}
@@ -83,6 +86,9 @@ func (s *Store) find(ctx context.Context, h seal.Header) (seal.Protector, error)
 	}
 	if uid, ok := strings.CutPrefix(h.Protector, keyReference); ok {
 		return s.keyProtector(ctx, uid)
+	}
+	if uid, ok := strings.CutPrefix(h.Protector, tokenReference); ok {
+		return s.tokenProtector(uid), nil
 	}
 	return nil, fmt.Errorf("protector %q is of a kind that is not known", h.Protector)
 }

@@ -31,6 +31,11 @@ type Options struct {
 	// key may be used for wrapping; its attributes decide the mechanism.
 	Protector func(ctx context.Context, uid string) (kmip.Key, kmip.Attributes, error)
 
+	// Token makes keys of the class hsm-wrapped; nil where there is no HSM. HSMWrappingKey is the identifier of the key that wraps
+	// them there, where they do not name one; "{identity}" in it stands for the owner.
+	Token          Token
+	HSMWrappingKey string
+
 	// Random is where new keys, their data keys and IVs come from, nil for crypto/rand.
 	Random kmip.Random
 
