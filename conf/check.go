@@ -248,6 +248,12 @@ func (k *checking) slot(path string, s *Slot) {
 	if s.MaxSessions < 0 {
 		k.fault(path+".max_sessions", "%d: a number from 0", s.MaxSessions)
 	}
+	if s.WrappedHandles < 0 || s.WrappedHandles > 1<<16 {
+		k.fault(path+".wrapped_handles", "%d: a number from 0 to %d", s.WrappedHandles, 1<<16)
+	}
+	if s.WrappedHandleAge < 0 || s.WrappedHandleAge > 24*time.Hour {
+		k.fault(path+".wrapped_handle_age", "%v: a time up to a day, or 0", s.WrappedHandleAge)
+	}
 }
 
 func (k *checking) seal(s *Seal) {

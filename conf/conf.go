@@ -25,6 +25,9 @@ type Config struct {
 	Create []string `toml:"create"`
 	// KeyEncryptionKey is the identifier of the key that wraps every new database key; "" leaves it to the root key.
 	KeyEncryptionKey string `toml:"key_encryption_key"`
+	// HSMWrappingKey is the identifier of the key in a token that wraps keys which are made there and kept in the database; "" is
+	// none. {identity} in it stands for who makes the key.
+	HSMWrappingKey string `toml:"hsm_wrapping_key"`
 	// UnwrappedCacheMaxAge is for how many minutes without use an unwrapped key stays in memory.
 	UnwrappedCacheMaxAge float64 `toml:"unwrapped_cache_max_age"`
 	// UnwrappedCacheMaxLife is for how many minutes it stays at most, used or not; 0 is no such bound.
@@ -116,6 +119,10 @@ type Slot struct {
 	MaxSessions int `toml:"max_sessions"`
 	// Admins lists the identities that own the keys of this token, in place of hsm_admin; none leaves them to hsm_admin.
 	Admins []string `toml:"admins"`
+	// WrappedHandles is how many keys that this token wrapped stay unwrapped in it between two uses, for WrappedHandleAge; 0 is none,
+	// and 0 for the age the default.
+	WrappedHandles   int           `toml:"wrapped_handles"`
+	WrappedHandleAge time.Duration `toml:"wrapped_handle_age"`
 }
 
 // Seal is what opens the root key.

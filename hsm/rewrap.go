@@ -42,7 +42,7 @@ func (h *HSM) Rewrap(ctx context.Context, from, to string, kept []byte) ([]byte,
 }
 
 func (c *connection) rewrap(s session, kek, other handle, w, next *wrapped) error {
-	t := unwrapped(w.class, w.kind, knownBy(w.class, w.kind))
+	t := returning(w.class, w.kind, knownBy(w.class, w.kind))
 	for i := range t {
 		if t[i].Type == pkcs11.CKA_EXTRACTABLE {
 			t[i].Value = flag(true)

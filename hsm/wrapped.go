@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
@@ -144,10 +145,10 @@ func (h *HSM) wrapping(ctx context.Context, uid string, another bool) (*key, err
 	switch {
 	case o.class != pkcs11.CKO_SECRET_KEY || o.kind != pkcs11.CKK_AES:
 		return nil, invalid("%q wraps no keys in the token: that takes an AES key", uid)
-	case another && (!is(pkcs11.CKA_WRAP) || !is(pkcs11.CKA_UNWRAP)):
-		return nil, invalid("%q may not wrap and unwrap keys in the token: CKA_WRAP and CKA_UNWRAP are not both set", uid)
 	case another && (is(pkcs11.CKA_ENCRYPT) || is(pkcs11.CKA_DECRYPT)):
 		return nil, invalid("%q may encrypt or decrypt in the token as well, and so could show what it wrapped: a wrapping key only wraps and unwraps (strongroomd hsm generate --purpose wrapping makes one)", uid)
+	case another && (!is(pkcs11.CKA_WRAP) || !is(pkcs11.CKA_UNWRAP)):
+		return nil, invalid("%q may not wrap and unwrap keys in the token: CKA_WRAP and CKA_UNWRAP are not both set", uid)
 	case another && (!o.is(pkcs11.CKA_SENSITIVE, true) || o.is(pkcs11.CKA_EXTRACTABLE, false)):
 		return nil, invalid("%q may leave the token: a wrapping key is sensitive and not extractable", uid)
 	}
@@ -218,7 +219,11 @@ func (h *HSM) GeneratePairWrapped(ctx context.Context, wrapping string, private,
 	var o *object
 	kept, err = h.generateWrapped(ctx, wrapping, w, func(c *connection, s session) (handle, error) {
 		lib := c.module.lib
-		publicKey, privateKey, err := lib.generatePair(s, mechanism, passing(pub, pkcs11.CKA_VERIFY), passing(priv, pkcs11.CKA_SIGN))
+		publicTemplate, privateTemplate := passing(pub, pkcs11.CKA_VERIFY), passing(priv, pkcs11.CKA_SIGN)
+		if err := c.spelled(publicTemplate, privateTemplate); err != nil {
+			return 0, err
+		}
+		publicKey, privateKey, err := lib.generatePair(s, mechanism, publicTemplate, privateTemplate)
 		if err != nil {
 			return 0, err
 		}
@@ -319,7 +324,7 @@ func (c *connection) imprint(s session, h handle, w *wrapped) ([]byte, error) {
 
 // reopens makes sure that what was wrapped comes back as the key that it was, sensitive and not extractable.
 func (c *connection) reopens(s session, kek handle, w *wrapped, imprint []byte) error {
-	h, err := c.unwrapFrom(s, kek, w, unwrapped(w.class, w.kind, knownBy(w.class, w.kind)))
+	h, err := c.unwrapFrom(s, kek, w, returning(w.class, w.kind, knownBy(w.class, w.kind)))
 	if err != nil {
 		return err
 	}
@@ -367,6 +372,9 @@ func (c *connection) signs(s session, h handle, public crypto.PublicKey) (bool, 
 		raw, err := c.module.lib.sign(s, &mechanism{Type: pkcs11.CKM_ECDSA}, h, sum, 2*(k.Params().BitSize+7)/8)
 		half := len(raw) / 2
 		return err == nil && ecdsa.Verify(k, sum, new(big.Int).SetBytes(raw[:half]), new(big.Int).SetBytes(raw[half:])), err
+	case ed25519.PublicKey:
+		signature, err := c.module.lib.sign(s, &mechanism{Type: ckmEdDSA}, h, sum, ed25519.SignatureSize)
+		return err == nil && ed25519.Verify(k, sum, signature), err
 	}
 	return false, nil
 }

@@ -73,7 +73,7 @@ func usedAs(w *wrapped, a kmip.Attributes) template {
 	default:
 		uses = []use{{pkcs11.CKA_SIGN, signs}}
 	}
-	t := unwrapped(w.class, w.kind)
+	t := returning(w.class, w.kind)
 	for _, x := range allowed(a.UsageMask(), uses) {
 		if !slices.ContainsFunc(t, func(y attribute) bool { return x.Type == y.Type }) {
 			t = append(t, x)

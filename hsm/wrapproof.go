@@ -2,7 +2,6 @@ package hsm
 
 import (
 	"bytes"
-	"crypto/ecdsa"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/asn1"
@@ -68,7 +67,7 @@ func (t *tester) wrapKinds(p *proof) {
 		for row := range wrapMechanisms {
 			var found wrapProof
 			if t.check(func() (good bool, err error) {
-				found, good, err = t.wrapsKind(kind, row)
+				found, good, err = t.wrapsKind(p, kind, row)
 				return good, err
 			}) {
 				p.wraps[kind] = found
@@ -85,9 +84,9 @@ var testWrapping = template{{pkcs11.CKA_CLASS, number(pkcs11.CKO_SECRET_KEY)}, {
 
 // wrapsKind makes a key, wraps and unwraps it as a key that is wrapped will be, and uses it: it must be sensitive and not
 // extractable then, and the same key.
-func (t *tester) wrapsKind(kind, row int) (p wrapProof, good bool, err error) {
+func (t *tester) wrapsKind(known *proof, kind, row int) (p wrapProof, good bool, err error) {
 	lib := t.m.lib
-	target, back, proves, err := t.target(kind)
+	target, back, proves, err := t.target(known, kind)
 	if err != nil || back == nil {
 		return p, false, err
 	}
@@ -134,7 +133,7 @@ func (t *tester) wrapsKind(kind, row int) (p wrapProof, good bool, err error) {
 
 // target makes a session object of a kind that may be extracted; back is the template that it is unwrapped with, and proves says
 // whether another object is the same key. A kind that the token does not have gives no object.
-func (t *tester) target(kind int) (made handle, back template, proves func(session, handle) (bool, error), err error) {
+func (t *tester) target(known *proof, kind int) (made handle, back template, proves func(session, handle) (bool, error), err error) {
 	s, err := t.begin()
 	if err != nil {
 		return 0, nil, nil, err
@@ -146,13 +145,20 @@ func (t *tester) target(kind int) (made handle, back template, proves func(sessi
 	case wrapRSA:
 		return t.rsaTarget(s, append(flags, attribute{pkcs11.CKA_SIGN, flag(true)}))
 	case wrapEC:
-		return t.ecTarget(s, append(flags, attribute{pkcs11.CKA_SIGN, flag(true)}))
+		oid, err := asn1.Marshal(curves[0].oid)
+		if err != nil {
+			return 0, nil, nil, err
+		}
+		return t.curveTarget(s, pkcs11.CKM_EC_KEY_PAIR_GEN, pkcs11.CKK_EC, oid, append(flags, attribute{pkcs11.CKA_SIGN, flag(true)}))
 	}
-	return 0, nil, nil, nil
+	if known.edwards == 0 {
+		return 0, nil, nil, nil
+	}
+	return t.curveTarget(s, ckmEdwardsPairGen, ckkEdwards, []byte(edwardsForms[known.edwards-1]), append(flags, attribute{pkcs11.CKA_SIGN, flag(true)}))
 }
 
-// unwrapped is the template of a key of a class and type that comes back for one operation.
-func unwrapped(class, kind uint, uses ...uint) template {
+// returning is the template of a key of a class and type that comes back for one operation.
+func returning(class, kind uint, uses ...uint) template {
 	t := template{{pkcs11.CKA_CLASS, number(class)}, {pkcs11.CKA_KEY_TYPE, number(kind)}, {pkcs11.CKA_TOKEN, flag(false)},
 		{pkcs11.CKA_PRIVATE, flag(true)}, {pkcs11.CKA_SENSITIVE, flag(true)}, {pkcs11.CKA_EXTRACTABLE, flag(false)}}
 	for _, u := range uses {
@@ -173,7 +179,7 @@ func (t *tester) secretTarget(s session, flags template) (handle, template, func
 		return t.m.lib.encrypt(s, &mechanism{Type: pkcs11.CKM_AES_ECB}, h, zero, 32)
 	}
 	want, err := imprint(s, made)
-	return made, unwrapped(pkcs11.CKO_SECRET_KEY, pkcs11.CKK_AES, pkcs11.CKA_ENCRYPT), func(s session, h handle) (bool, error) {
+	return made, returning(pkcs11.CKO_SECRET_KEY, pkcs11.CKK_AES, pkcs11.CKA_ENCRYPT), func(s session, h handle) (bool, error) {
 		got, err := imprint(s, h)
 		return bytes.Equal(got, want), err
 	}, err
@@ -202,26 +208,19 @@ func (t *tester) rsaTarget(s session, uses template) (handle, template, func(ses
 		}
 		made, public = h, o.public.(*rsa.PublicKey)
 	}
-	return made, unwrapped(pkcs11.CKO_PRIVATE_KEY, pkcs11.CKK_RSA, pkcs11.CKA_SIGN), func(s session, h handle) (bool, error) {
+	return made, returning(pkcs11.CKO_PRIVATE_KEY, pkcs11.CKK_RSA, pkcs11.CKA_SIGN), func(s session, h handle) (bool, error) {
 		return t.connection().signs(s, h, public)
 	}, nil
 }
 
-func (t *tester) ecTarget(s session, uses template) (handle, template, func(session, handle) (bool, error), error) {
-	oid, err := asn1.Marshal(curves[0].oid)
-	if err != nil {
+func (t *tester) curveTarget(s session, mechanism, kind uint, parameters []byte, uses template) (handle, template, func(session, handle) (bool, error), error) {
+	typed := attribute{pkcs11.CKA_KEY_TYPE, number(kind)}
+	o, made, err := t.pairTarget(s, mechanism, template{typed, {pkcs11.CKA_EC_PARAMS, parameters}}, append(uses, typed))
+	if err != nil || o.public == nil {
 		return 0, nil, nil, err
 	}
-	o, made, err := t.pairTarget(s, pkcs11.CKM_EC_KEY_PAIR_GEN, template{{pkcs11.CKA_EC_PARAMS, oid}}, uses)
-	if err != nil {
-		return 0, nil, nil, err
-	}
-	public, ok := o.public.(*ecdsa.PublicKey)
-	if !ok {
-		return 0, nil, nil, nil
-	}
-	return made, unwrapped(pkcs11.CKO_PRIVATE_KEY, pkcs11.CKK_EC, pkcs11.CKA_SIGN), func(s session, h handle) (bool, error) {
-		return t.connection().signs(s, h, public)
+	return made, returning(pkcs11.CKO_PRIVATE_KEY, kind, pkcs11.CKA_SIGN), func(s session, h handle) (bool, error) {
+		return t.connection().signs(s, h, o.public)
 	}, nil
 }
 

@@ -153,7 +153,10 @@ func (s *Store) wrappable(ctx context.Context, o *kmip.Object) (string, error) {
 	} else if !errors.Is(err, kmip.ErrNotFound) {
 		return "", err
 	}
-	if err := errors.Join(keepable(o), confined(o)); err != nil {
+	if err := keepable(o); err != nil {
+		return "", err
+	}
+	if err := confined(o); err != nil {
 		return "", err
 	}
 	return s.tokenWrapping(o)

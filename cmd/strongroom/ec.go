@@ -107,7 +107,7 @@ Keys for ecdsa and ed25519 sign; keys for ecdh agree on a secret with another (e
 				With(ttlv.TagCryptographicDomainParameters, domain), a.usage)
 		},
 	}
-	m.flags(cmd)
+	m.createFlags(cmd)
 	cmd.Flags().StringVarP(&curve, "curve", "c", curves[0].names[0], "`CURVE`: nist-p256, nist-p384, nist-p521, ed25519 or x25519")
 	cmd.Flags().StringVarP(&algorithm, "algorithm", "a", "", fmt.Sprintf("`ALGORITHM` on a NIST curve: %s or %s (default %[1]s)", ecdsaName, ecdhName))
 	return cmd

@@ -18,6 +18,7 @@ const (
 	wrappingKeyID  = "wrapping-key-id"
 	sensitiveFlag  = "sensitive"
 	preActiveFlag  = "pre-active"
+	hsmWrappedFlag = "hsm-wrapped"
 	tagFlag        = "tag"
 	objectNameFlag = "name"
 	keyUsageFlag   = "key-usage"
@@ -32,6 +33,7 @@ type making struct {
 	sensitive bool
 	preActive bool
 	usage     string
+	inHSM     bool
 
 	saidSensitive bool
 }
@@ -40,6 +42,12 @@ type making struct {
 func (m *making) flags(cmd *cobra.Command) {
 	m.publicFlags(cmd)
 	cmd.Flags().BoolVar(&m.sensitive, sensitiveFlag, false, "never to leave the server in clear; true for an HSM key unless --sensitive=false is given")
+}
+
+// createFlags adds the flags to a command that has the server make a key.
+func (m *making) createFlags(cmd *cobra.Command) {
+	m.flags(cmd)
+	cmd.Flags().BoolVar(&m.inHSM, hsmWrappedFlag, false, "made in an HSM, wrapped there by the wrapping key (or the server's usual one), and used only there; kept in the database")
 }
 
 // publicFlags adds those that fit objects of which nothing is secret.
@@ -101,6 +109,9 @@ func (m *making) named() kmip.Attributes {
 	}
 	if m.wrapping != "" {
 		a = a.PlusVendor(kmip.VendorClient, kmip.AttributeWrappingKeyID, m.wrapping)
+	}
+	if m.inHSM {
+		a = a.PlusVendor(kmip.VendorClient, kmip.AttributeProtection, kmip.ProtectionHSMWrapped)
 	}
 	for _, t := range m.tags {
 		a = a.PlusVendor(kmip.VendorClient, kmip.AttributeTag, t)

@@ -38,7 +38,7 @@ private key never leaves it unless --sensitive=false is given.`,
 				With(ttlv.TagCryptographicLength, bits), privateUsage)
 		},
 	}
-	m.flags(cmd)
+	m.createFlags(cmd)
 	cmd.Flags().Int32VarP(&bits, "size-in-bits", "s", 4096, "length `N` of the modulus in bits")
 	return cmd
 }

@@ -67,7 +67,8 @@ func (p *program) symCreateCommand() *cobra.Command {
 named hsm::SLOT::LABEL is made in that slot of an HSM, and never leaves it unless --sensitive=false is given.`,
 		Example: `  strongroom sym keys create --algorithm aes --number-of-bits 256 --tag backups my_sym_key
   strongroom sym keys create --algorithm aes --number-of-bits 256 --sensitive hsm::4::my_aes_key
-  strongroom sym keys create --wrapping-key-id hsm::4::my_rsa_key_pk my_wrapped_key`,
+  strongroom sym keys create --wrapping-key-id hsm::4::my_rsa_key_pk my_wrapped_key
+  strongroom sym keys create --hsm-wrapped --wrapping-key-id hsm::4::wrapping my_hsm_wrapped_key`,
 		Args: arguments(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			a, bits, err := symmetric(algorithm, bits)
@@ -94,7 +95,7 @@ named hsm::SLOT::LABEL is made in that slot of an HSM, and never leaves it unles
 			return p.about("The symmetric key was successfully generated.", r.UniqueIdentifier)
 		},
 	}
-	m.flags(cmd)
+	m.createFlags(cmd)
 	cmd.Flags().StringVarP(&algorithm, "algorithm", "a", "aes", "`ALGORITHM`: aes, chacha20-poly1305, hmac-sha256, hmac-sha384 or hmac-sha512")
 	cmd.Flags().IntVarP(&bits, "number-of-bits", "l", 0, "length `N` of the key in bits (default the usual one of the algorithm, 256 for aes)")
 	return cmd

@@ -21,7 +21,7 @@ import (
 func hsmCommand() *cobra.Command {
 	cmd := group("hsm", "Look at the HSMs of the configuration, and make keys in them")
 	cmd.PersistentFlags().Bool("json", false, "answer with JSON")
-	cmd.AddCommand(hsmSlotsCommand(), hsmInfoCommand(), hsmMechanismsCommand(), hsmTestCommand(), hsmKeysCommand(), hsmGenerateCommand(), hsmBenchCommand())
+	cmd.AddCommand(hsmSlotsCommand(), hsmInfoCommand(), hsmMechanismsCommand(), hsmTestCommand(), hsmKeysCommand(), hsmGenerateCommand(), hsmBenchCommand(), hsmRewrapCommand())
 	return cmd
 }
 

@@ -116,6 +116,7 @@ func serve(ctx context.Context, load func() (*conf.Config, error), log *slog.Log
 	defer keys.close()
 	answers := keys.answers(&operatorLog{audit, log})
 	answers["POST /cache/purge"] = purge(opened, log)
+	answers["POST /hsm/rewrap"] = backends.rewraps(log)
 	operator, err := openAdmin(c.DataDir, answers, log)
 	if err != nil {
 		return err
@@ -128,7 +129,7 @@ func serve(ctx context.Context, load func() (*conf.Config, error), log *slog.Log
 	certification.Store(certificationOf(c))
 	s := server.New(server.Config{
 		Random: backends.random(c), SeedToken: backends.seedToken(c),
-		Store: backends.store, HSM: backends.tokens(), Access: backends.store, Settings: backends.store, Rotation: backends.store, Authority: authority, Gate: keys.gate,
+		Store: backends.store, HSM: backends.tokens(), HSMWrapping: c.HSMWrappingKey != "", Access: backends.store, Settings: backends.store, Rotation: backends.store, Authority: authority, Gate: keys.gate,
 		Audit: audit, Limits: limitsOf(c), Seed: c.Entropy.Seed, Log: log, Version: version(),
 		Certification: certification,
 	})
@@ -224,8 +225,12 @@ func openBackends(ctx context.Context, c *conf.Config, opened kmip.Cache, log *s
 	if err != nil {
 		return nil, err
 	}
+	if err := checkWrappingKey(c); err != nil {
+		return nil, err
+	}
 	b := new(backends)
-	if b.store, err = store.Open(ctx, c.Store.URL, store.Options{Cache: opened, KeyEncryptionKey: c.KeyEncryptionKey, Protector: b.protector, Random: b.random(c), Log: log}); err != nil {
+	if b.store, err = store.Open(ctx, c.Store.URL, store.Options{Cache: opened, KeyEncryptionKey: c.KeyEncryptionKey, Protector: b.protector, Random: b.random(c), Log: log,
+		Token: b.wrapping(c), HSMWrappingKey: c.HSMWrappingKey}); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -277,7 +282,7 @@ func modulesOf(c *conf.Config) []hsm.Module {
 		for _, s := range h.Slots {
 			m.Slots = append(m.Slots, hsm.Slot{
 				Number: s.Number, TokenLabel: s.TokenLabel, TokenSerial: s.TokenSerial, SlotID: s.SlotID, SlotIndex: s.SlotIndex,
-				PIN: s.PIN, MaxSessions: s.MaxSessions,
+				PIN: s.PIN, MaxSessions: s.MaxSessions, WrappedHandles: s.WrappedHandles, WrappedHandleAge: s.WrappedHandleAge,
 			})
 		}
 		modules = append(modules, m)

@@ -15,10 +15,11 @@ func (r *Request) create(k *call, q *kmip.CreateRequest) (*kmip.CreateResponse, 
 	if q.ObjectType != kmip.ObjectTypeSymmetricKey {
 		return nil, kmip.Errorf(kmip.ResultReasonInvalidObjectType, "Create makes a SymmetricKey, not a %v", q.ObjectType)
 	}
-	if err := storable(q.Attributes, q.ProtectionStorageMasks); err != nil {
+	given := r.placed(q.Attributes, q.ProtectionStorageMasks)
+	if err := storable(given, q.ProtectionStorageMasks); err != nil {
 		return nil, err
 	}
-	o, backend, err := r.prepare(k, q.ObjectType, q.Attributes)
+	o, backend, err := r.prepare(k, q.ObjectType, given)
 	if err != nil {
 		return nil, err
 	}
@@ -35,13 +36,14 @@ func (r *Request) create(k *call, q *kmip.CreateRequest) (*kmip.CreateResponse, 
 
 // createKeyPair answers Create Key Pair. KMIP 2.1 §6.1.9.
 func (r *Request) createKeyPair(k *call, q *kmip.CreateKeyPairRequest) (*kmip.CreateKeyPairResponse, error) {
-	if err := storablePair(merge(q.CommonAttributes, q.PrivateKeyAttributes), q.CommonProtectionStorageMasks, q.PrivateProtectionStorageMasks, q.PublicProtectionStorageMasks); err != nil {
+	own := r.placedPair(q.CommonAttributes, q.PrivateKeyAttributes, q.CommonProtectionStorageMasks, q.PrivateProtectionStorageMasks)
+	if err := storablePair(merge(q.CommonAttributes, own), q.CommonProtectionStorageMasks, q.PrivateProtectionStorageMasks, q.PublicProtectionStorageMasks); err != nil {
 		return nil, err
 	}
 	common := append(kmip.Attributes{}, q.CommonAttributes...)
 	// A public key is withheld where the request says so of it, not of both halves.
 	shared := common.Without(ttlv.TagUniqueIdentifier).Without(ttlv.TagSensitive).Without(ttlv.TagExtractable)
-	private, public, backend, err := r.preparePair(k, r.laidOver(common, q.PrivateKeyAttributes), r.laidOver(shared, q.PublicKeyAttributes))
+	private, public, backend, err := r.preparePair(k, r.laidOver(common, own), r.laidOver(shared, q.PublicKeyAttributes))
 	if err != nil {
 		return nil, err
 	}
@@ -160,6 +162,9 @@ func (r *Request) prepare(k *call, t kmip.ObjectType, given kmip.Attributes) (*k
 		return nil, nil, err
 	}
 	token := backend == r.server.HSM
+	if err := keepable(given, token); err != nil {
+		return nil, nil, err
+	}
 	if err := r.mayWrapWith(given, token); err != nil {
 		return nil, nil, err
 	}
@@ -264,7 +269,7 @@ func (r *Request) initial(t kmip.ObjectType, a kmip.Attributes, token bool) kmip
 			a = a.With(ttlv.TagCryptographicUsageMask, mask)
 		}
 	}
-	return r.confine(t, a, token)
+	return r.confine(t, a, token || a.AsksHSMWrapped())
 }
 
 // brings says whether the request brings an object's material: it may say that it is not Fresh (KMIP 2.1 §4.24), what others make is.

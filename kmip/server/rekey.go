@@ -17,7 +17,7 @@ func (r *Request) reKey(old *kmip.Object, q *kmip.ReKeyRequest) (*kmip.ReKeyResp
 	if err := hasMaterial(old); err != nil {
 		return nil, err
 	}
-	if err := storable(q.Attributes, q.ProtectionStorageMasks); err != nil {
+	if err := storable(like(old, q.Attributes), q.ProtectionStorageMasks); err != nil {
 		return nil, err
 	}
 	given, err := r.succession(old, q.Attributes, q.Offset)
@@ -58,7 +58,7 @@ func (r *Request) reKeyKeyPair(old *kmip.Object, q *kmip.ReKeyKeyPairRequest) (*
 	if err := hasMaterial(old); err != nil {
 		return nil, err
 	}
-	if err := storablePair(merge(q.CommonAttributes, q.PrivateKeyAttributes), q.CommonProtectionStorageMasks, q.PrivateProtectionStorageMasks, q.PublicProtectionStorageMasks); err != nil {
+	if err := storablePair(like(old, merge(q.CommonAttributes, q.PrivateKeyAttributes)), q.CommonProtectionStorageMasks, q.PrivateProtectionStorageMasks, q.PublicProtectionStorageMasks); err != nil {
 		return nil, err
 	}
 	oldPublic, err := r.publicHalf(old)

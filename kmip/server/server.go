@@ -93,6 +93,8 @@ type Config struct {
 	Version   string // of the program, for Query
 
 	Certification *atomic.Pointer[Certification] // how Certify and Re-certify issue, replaced likewise; nil: as the zero value says
+
+	HSMWrapping bool // the configuration names a key in a token that wraps keys made there, for the Protection Storage Mask Hardware
 }
 
 // A Server answers KMIP.
