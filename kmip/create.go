@@ -1,6 +1,6 @@
 package kmip
 
-// CreateRequest asks for a new symmetric key. KMIP 2.1 §6.1.8. The server's own vendor attributes (vendor.go) choose how it
+// CreateRequest asks for a new symmetric key or, in 2.x, secret data. KMIP 2.1 §6.1.8. The server's own vendor attributes (vendor.go) choose how it
 // is kept.
 type CreateRequest struct {
 	ObjectType             ObjectType             `ttlv:"ObjectType"`

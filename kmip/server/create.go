@@ -10,10 +10,11 @@ import (
 	"strongroom/kmip/ttlv"
 )
 
-// create answers Create. KMIP 2.1 §6.1.8.
+// create answers Create. KMIP 2.1 §6.1.8. Secret Data are a seed, of 256 bits if the request does not say.
 func (r *Request) create(k *call, q *kmip.CreateRequest) (*kmip.CreateResponse, error) {
-	if q.ObjectType != kmip.ObjectTypeSymmetricKey {
-		return nil, kmip.Errorf(kmip.ResultReasonInvalidObjectType, "Create makes a SymmetricKey, not a %v", q.ObjectType)
+	secret := q.ObjectType == kmip.ObjectTypeSecretData && r.version >= ttlv.V2_0
+	if q.ObjectType != kmip.ObjectTypeSymmetricKey && !secret {
+		return nil, kmip.Errorf(kmip.ResultReasonInvalidObjectType, "Create makes a SymmetricKey or, from KMIP 2.0 on, SecretData, not a %v", q.ObjectType)
 	}
 	given := r.placed(q.Attributes, q.ProtectionStorageMasks)
 	if err := storable(given, q.ProtectionStorageMasks); err != nil {
@@ -106,9 +107,9 @@ func linked(a kmip.Attributes, t kmip.LinkType, uid string) kmip.Attributes {
 	return a.Plus(ttlv.TagLink, kmip.Link{LinkType: t, LinkedObjectIdentifier: kmip.UniqueIdentifier(uid)})
 }
 
-// described refuses a description that no key can be made of. A length that is absent is the algorithm's usual one; 0 is not.
+// described refuses a description that nothing can be made of. A length that is absent is the algorithm's usual one; 0 is not.
 func described(a kmip.Attributes) error {
-	if a.Algorithm() == 0 {
+	if t, _ := kmip.Get[kmip.ObjectType](a, ttlv.TagObjectType); a.Algorithm() == 0 && t != kmip.ObjectTypeSecretData {
 		return kmip.Errorf(kmip.ResultReasonInvalidField, "the request has no Cryptographic Algorithm")
 	}
 	if n, ok := kmip.Get[int32](a, ttlv.TagCryptographicLength); ok && n <= 0 {
