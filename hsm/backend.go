@@ -94,7 +94,7 @@ func (o *object) attributes(uid string, r *kmip.Record) kmip.Attributes {
 		add(ttlv.TagCryptographicUsageMask, o.usageMask())
 	}
 	if c := o.curveName(); c != 0 && !a.Contains(ttlv.TagCryptographicDomainParameters) {
-		add(ttlv.TagCryptographicDomainParameters, kmip.CryptographicDomainParameters{Qlength: o.bits, RecommendedCurve: c})
+		add(ttlv.TagCryptographicDomainParameters, kmip.CryptographicDomainParameters{RecommendedCurve: c})
 	}
 	return a.PlusVendor(kmip.VendorServer, kmip.AttributeProtection, kmip.ProtectionHSM)
 }

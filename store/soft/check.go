@@ -45,6 +45,9 @@ func Complete(t kmip.ObjectType, v *kmip.Value, a kmip.Attributes) (kmip.Attribu
 			}
 		}
 	}
+	if c.curve != 0 && curve.RecommendedCurve == c.curve {
+		found = found.Without(ttlv.TagCryptographicDomainParameters) // the client's own, which the server does not change (KMIP 2.1 §4.14)
+	}
 	for _, x := range found {
 		a = a.Without(x.Tag)
 	}
@@ -76,7 +79,7 @@ func (c *contents) attributes(v *kmip.Value) (a kmip.Attributes) {
 		a = a.Plus(ttlv.TagCryptographicLength, c.length)
 	}
 	if c.curve != 0 {
-		a = a.Plus(ttlv.TagCryptographicDomainParameters, kmip.CryptographicDomainParameters{Qlength: c.length, RecommendedCurve: c.curve})
+		a = a.Plus(ttlv.TagCryptographicDomainParameters, kmip.CryptographicDomainParameters{RecommendedCurve: c.curve})
 	} else if c.qlength != 0 {
 		a = a.Plus(ttlv.TagCryptographicDomainParameters, kmip.CryptographicDomainParameters{Qlength: c.qlength})
 	}

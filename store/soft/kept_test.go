@@ -61,13 +61,13 @@ func TestKeptPairs(t *testing.T) {
 			kmip.CryptographicAlgorithmDH, 1024, kmip.CryptographicDomainParameters{Qlength: 160},
 			[]kmip.KeyFormatType{kmip.KeyFormatTypeTransparentDHPrivateKey, pkcs8}, []kmip.KeyFormatType{kmip.KeyFormatTypeTransparentDHPublicKey, x509f}},
 		"secp256k1": {[]string{"-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:secp256k1"},
-			algorithmECDSA, 256, kmip.CryptographicDomainParameters{Qlength: 256, RecommendedCurve: kmip.RecommendedCurveSECP256K1},
+			algorithmECDSA, 256, kmip.CryptographicDomainParameters{RecommendedCurve: kmip.RecommendedCurveSECP256K1},
 			[]kmip.KeyFormatType{sec1, ecPrivate}, []kmip.KeyFormatType{ecPublic, x509f}},
 		"brainpoolP320r1": {[]string{"-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:brainpoolP320r1"},
-			algorithmECDSA, 320, kmip.CryptographicDomainParameters{Qlength: 320, RecommendedCurve: kmip.RecommendedCurveBRAINPOOLP320R1},
+			algorithmECDSA, 320, kmip.CryptographicDomainParameters{RecommendedCurve: kmip.RecommendedCurveBRAINPOOLP320R1},
 			[]kmip.KeyFormatType{sec1, ecPrivate}, []kmip.KeyFormatType{ecPublic, x509f}},
 		"sect283r1": {[]string{"-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:sect283r1"},
-			algorithmECDSA, 283, kmip.CryptographicDomainParameters{Qlength: 283, RecommendedCurve: kmip.RecommendedCurveB283},
+			algorithmECDSA, 283, kmip.CryptographicDomainParameters{RecommendedCurve: kmip.RecommendedCurveB283},
 			[]kmip.KeyFormatType{sec1, ecPrivate}, []kmip.KeyFormatType{ecPublic, x509f}},
 	} {
 		t.Run(name, func(t *testing.T) {
