@@ -254,11 +254,7 @@ func (h *HSM) Register(ctx context.Context, o *kmip.Object, v *kmip.Value) error
 // that no grant of theirs fits the new ones. What cannot be completed is taken back.
 func (h *HSM) make(ctx context.Context, s *slot, objects []*kmip.Object, names []string, create func(*connection, session) ([]handle, error)) error {
 	var made []*object
-	err := s.change(ctx, func(c *connection, ss session) error {
-		if err := s.contents.shut(ctx); err != nil {
-			return err
-		}
-		defer s.contents.open()
+	err := s.make(ctx, names, func(c *connection, ss session, try attempt) error {
 		for i, name := range names {
 			if err := c.free(ss, name); err != nil {
 				return err
@@ -267,15 +263,14 @@ func (h *HSM) make(ctx context.Context, s *slot, objects []*kmip.Object, names [
 				return err
 			}
 		}
-		handles, err := create(c, ss)
-		if err != nil {
-			return err
+		handles, err := try(func() ([]handle, error) { return create(c, ss) })
+		if err == nil {
+			made, err = c.adopt(ss, handles, objects)
 		}
-		made, err = c.adopt(ss, handles, objects)
 		return err
 	})
 	if err != nil {
-		return s.tell(err)
+		return err
 	}
 	for i, o := range objects {
 		r := &kmip.Record{Attributes: recorded(o.Attributes), Grants: o.Grants}
@@ -286,6 +281,49 @@ func (h *HSM) make(ctx context.Context, s *slot, objects []*kmip.Object, names [
 		o.Revision = r.Revision
 	}
 	return nil
+}
+
+// An attempt runs the one call that makes objects, and takes note that it was made.
+type attempt func(create func() ([]handle, error)) ([]handle, error)
+
+// make runs f, which makes objects of these names, alone in the slot. What f gives to try is done again only while the token
+// turned it away before it did anything; of a failure after that the error tells which of the objects are there all the same.
+func (s *slot) make(ctx context.Context, names []string, f func(*connection, session, attempt) error) error {
+	tried := false
+	err := s.run(ctx, func(c *connection, ss session) error {
+		if err := s.contents.shut(ctx); err != nil {
+			return err
+		}
+		defer s.contents.open()
+		return f(c, ss, func(create func() ([]handle, error)) ([]handle, error) {
+			handles, err := create()
+			tried = !refused(err)
+			return handles, err
+		})
+	}, func(err error) bool { return !tried && refused(err) })
+	if err == nil || !tried {
+		return s.tell(err)
+	}
+	return s.unsure(ctx, names, s.tell(err))
+}
+
+// unsure completes the error of a failure to make objects, each of which the token may have made.
+func (s *slot) unsure(ctx context.Context, names []string, err error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.Wait)
+	defer cancel()
+	for _, name := range names {
+		uid, what := s.identifier(name), "is in the token all the same"
+		_, fault := s.object(ctx, name)
+		if errors.Is(fault, kmip.ErrNotFound) {
+			continue
+		}
+		if fault != nil {
+			what = "may be in the token all the same"
+		}
+		s.log.Error("a key whose making failed "+what, "uid", uid, "error", err)
+		err = kmip.Errorf(kmip.ReasonOf(err), "%w; %q %s", err, uid, what)
+	}
+	return err
 }
 
 // free refuses a name that is taken. The caller has shut the slot's contents.

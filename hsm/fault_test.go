@@ -2,10 +2,10 @@ package hsm
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,6 +17,7 @@ import (
 
 	"strongroom/hsm/hsmtest"
 	"strongroom/kmip"
+	"strongroom/kmip/ttlv"
 )
 
 // shimmed opens a new token through a shim.
@@ -42,8 +43,10 @@ func shimmed(t *testing.T, change func(*Module)) (*HSM, *hsmtest.Shim) {
 type act struct {
 	name      string
 	functions string
-	lasting   bool // it changes the token: it may not be done twice
 	do        func() error
+
+	// makes is how many objects more, or fewer, the token has after a success: of one that fails it has none more.
+	makes int
 }
 
 // acts are all that there are to do with a token; what they need is made here.
@@ -54,31 +57,40 @@ func acts(t *testing.T, h *HSM) []act {
 	require.NoError(t, err)
 	locked, err := public.Key.Encrypt(t.Context(), &kmip.EncryptRequest{Data: []byte("data")})
 	require.NoError(t, err)
+	require.NoError(t, h.Generate(t.Context(), wrappingObject("kek")))
+	kek, err := h.Object(t.Context(), uid("kek"))
+	require.NoError(t, err)
+	wrap := &kmip.CryptographicParameters{BlockCipherMode: kmip.BlockCipherModeNISTKeyWrap}
+	material := []byte("a key of 16 byte")
+	wrapped, err := kek.Key.Wrap(t.Context(), wrap, material)
+	require.NoError(t, err)
 	made := 0
+	next := func() string { made++; return fmt.Sprintf("made-%d", made) }
+	encrypts := func() error {
+		o, err := h.Object(t.Context(), uid("aes"))
+		if err == nil {
+			_, err = o.Key.Encrypt(t.Context(), &kmip.EncryptRequest{Data: []byte("data")})
+		}
+		return err
+	}
 	return []act{
-		{"encrypt", "EncryptInit Encrypt", false, func() error {
-			o, err := h.Object(t.Context(), uid("aes"))
-			if err == nil {
-				_, err = o.Key.Encrypt(t.Context(), &kmip.EncryptRequest{Data: []byte("data")})
-			}
-			return err
-		}},
-		{"decrypt", "DecryptInit Decrypt", false, func() error {
+		{"encrypt", "EncryptInit Encrypt", encrypts, 0},
+		{"decrypt", "DecryptInit Decrypt", func() error {
 			r, err := aes.Key.Decrypt(t.Context(), &kmip.DecryptRequest{Data: sealed.Data, IVCounterNonce: sealed.IVCounterNonce,
 				AuthenticatedEncryptionTag: sealed.AuthenticatedEncryptionTag})
 			if err == nil {
 				require.Equal(t, "data", string(r.Data))
 			}
 			return err
-		}},
-		{"decrypt with RSA", "DecryptInit Decrypt", false, func() error {
+		}, 0},
+		{"decrypt with RSA", "DecryptInit Decrypt", func() error {
 			r, err := private.Key.Decrypt(t.Context(), &kmip.DecryptRequest{Data: locked.Data})
 			if err == nil {
 				require.Equal(t, "data", string(r.Data))
 			}
 			return err
-		}},
-		{"sign", "SignInit Sign", false, func() error {
+		}, 0},
+		{"sign", "SignInit Sign", func() error {
 			r, err := private.Key.Sign(t.Context(), &kmip.SignRequest{Data: []byte("data")})
 			if err == nil {
 				v, err := public.Key.SignatureVerify(t.Context(), &kmip.SignatureVerifyRequest{Data: []byte("data"), SignatureData: r.SignatureData})
@@ -86,17 +98,64 @@ func acts(t *testing.T, h *HSM) []act {
 				require.Equal(t, kmip.ValidityIndicatorValid, v.ValidityIndicator)
 			}
 			return err
-		}},
-		{"locate", "FindObjectsInit FindObjects FindObjectsFinal", false, func() error {
+		}, 0},
+		{"wrap", "CreateObject WrapKey DestroyObject", func() error {
+			w, err := kek.Key.Wrap(t.Context(), wrap, material)
+			if err == nil {
+				require.Equal(t, wrapped, w)
+			}
+			return err
+		}, 0},
+		{"unwrap", "UnwrapKey GetAttributeValue DestroyObject", func() error {
+			m, err := kek.Key.Unwrap(t.Context(), wrap, wrapped)
+			if err == nil {
+				require.Equal(t, material, m)
+			}
+			return err
+		}, 0},
+		{"look up", "FindObjectsInit FindObjects FindObjectsFinal GetAttributeValue", func() error {
+			h.slots[4].conn.Load().forgetObjects()
+			_, err := h.Object(t.Context(), uid("aes"))
+			return err
+		}, 0},
+		{"locate", "FindObjectsInit FindObjects FindObjectsFinal", func() error {
 			h.slots[4].conn.Load().forgetList()
 			_, err := h.Locate(t.Context(), &kmip.Search{Admin: true})
 			return err
-		}},
-		{"create", "GenerateKey", true, func() error {
-			made++
-			return h.Generate(t.Context(), aesObject(fmt.Sprintf("made-%d", made), 256))
-		}},
-		{"random", "GenerateRandom", false, func() error { return h.Random(t.Context(), 4, make([]byte, 16)) }},
+		}, 0},
+		{"create", "GenerateKey", func() error { return h.Generate(t.Context(), aesObject(next(), 256)) }, 1},
+		{"create pair", "GenerateKeyPair", func() error {
+			_, err := h.MakeKey(t.Context(), 4, NewKey{Label: next(), Algorithm: "ec", Purpose: PurposeData})
+			return err
+		}, 2},
+		{"register", "CreateObject", func() error {
+			return h.Register(t.Context(), aesObject(next(), 128), &kmip.Value{SymmetricKey: &kmip.PlainKey{KeyBlock: kmip.KeyBlock{
+				KeyFormatType: kmip.KeyFormatTypeRaw, KeyValue: &kmip.KeyValue{Material: material}}}})
+		}, 1},
+		{"destroy", "DestroyObject", func() error { return h.Destroy(t.Context(), aesObject("doomed", 0)) }, -1},
+		{"connect", "GetSlotList GetTokenInfo OpenSession Login GetSessionInfo", func() error {
+			if c := h.slots[4].conn.Load(); c != nil {
+				h.slots[4].drop(c, errStale)
+			}
+			return encrypts()
+		}, 0},
+		{"random", "GenerateRandom", func() error { return h.Random(t.Context(), 4, make([]byte, 16)) }, 0},
+	}
+}
+
+// wrappingObject describes a key that wraps.
+func wrappingObject(name string) *kmip.Object {
+	o := aesObject(name, 256)
+	o.Attributes = o.Attributes.With(ttlv.TagCryptographicUsageMask, kmip.CryptographicUsageMaskWrapKey|kmip.CryptographicUsageMaskUnwrapKey)
+	return o
+}
+
+// forgetObjects makes the next look-up ask the token.
+func (c *connection) forgetObjects() {
+	if c != nil {
+		c.mu.Lock()
+		clear(c.objects)
+		c.mu.Unlock()
 	}
 }
 
@@ -118,40 +177,120 @@ func benchPairOf(t *testing.T, h *HSM) (private, public *kmip.Object) {
 	return private, public
 }
 
-// Every return value that has a recovery, and some that have none, from every function: the client hears success, or an error
-// with the value's name; no session is lost; and once the module is well, so is the slot.
+// Every return value that has a recovery, and some that have none, from every function: the client hears success, or an error with
+// a fitting reason and the value's name; what changes the token changes it once or not at all; no session is lost; and once the module
+// is well, so is the slot.
 func TestEveryReturnValueOfEveryFunction(t *testing.T) {
 	h, shim := shimmed(t, nil)
-	values := []uint{pkcs11.CKR_HOST_MEMORY, pkcs11.CKR_FUNCTION_REJECTED, pkcs11.CKR_DEVICE_MEMORY}
+	values := []uint{pkcs11.CKR_HOST_MEMORY, pkcs11.CKR_FUNCTION_REJECTED, pkcs11.CKR_DEVICE_MEMORY, pkcs11.CKR_MECHANISM_INVALID,
+		pkcs11.CKR_KEY_FUNCTION_NOT_PERMITTED, pkcs11.CKR_TEMPLATE_INCONSISTENT, pkcs11.CKR_TOKEN_WRITE_PROTECTED}
 	for rv := range faults {
 		values = append(values, rv)
 	}
+	slices.Sort(values)
 	for _, a := range acts(t, h) {
-		require.NoError(t, a.do(), a.name)
+		if a.makes < 0 {
+			require.NoError(t, h.Generate(t.Context(), aesObject("doomed", 256)))
+		} else {
+			require.NoError(t, a.do(), a.name)
+		}
 		for _, function := range strings.Fields(a.functions) {
 			for _, rv := range values {
 				name := fmt.Sprintf("%s, C_%s answers %v", a.name, function, ckError{rv: rv})
+				before := objectsOf(t, h)
+				calls := shim.Calls(function)
 				shim.Do(function, hsmtest.Refuse, rv, 0, 1)
 				err := a.do()
-				var told *kmip.Error
-				switch {
-				case err == nil:
-					require.NotEqual(t, faultNone, faults[rv], "%s: and nobody heard of it", name)
-				case !errors.As(err, &told):
-					t.Errorf("%s: %v is no error for a client", name, err)
-				case faults[rv] != faultData && faults[rv] != faultVague && a.name != "locate":
-					require.ErrorContains(t, err, "CKR_", name)
-				}
+				fired := shim.Calls(function) > calls
 				shim.Heal()
-				require.Eventually(t, func() bool { return a.do() == nil }, 3*time.Second, 10*time.Millisecond, "%s: the slot stays broken", name)
+				require.True(t, fired, "%s: it was not called", name)
+				if a.name == "connect" && rv != pkcs11.CKR_DEVICE_REMOVED {
+					h.Reload() // instead of waiting for the breaker each time
+				}
+				change := a.makes
+				if err != nil {
+					change = 0
+				}
+				recovers := func() error {
+					if a.makes == 0 {
+						return a.do()
+					}
+					return encrypts(t.Context(), h, "aes")
+				}
+				require.Eventually(t, func() bool { return recovers() == nil }, 3*time.Second, 5*time.Millisecond, "%s: the slot stays broken", name)
+				require.Equal(t, before+change, objectsOf(t, h), "%s: %v, and the token has more or fewer objects", name, err)
+				judgeError(t, name, function, rv, err)
+				if a.makes < 0 && err == nil {
+					require.NoError(t, h.Generate(t.Context(), aesObject("doomed", 256)))
+				}
 			}
 		}
 	}
-	held := shim.Calls("OpenSession") - shim.Calls("CloseSession")
-	require.LessOrEqual(t, held, 8, "sessions are lost") // those of a module that was finalized are gone without a call
 }
 
-// A key that a token made although it said that it did not is not made again, and can be seen.
+// Sessions on which something failed are closed, each of them, and no others are opened than those that take their place.
+func TestSessionsAreNotLost(t *testing.T) {
+	h, shim := shimmed(t, nil)
+	all := acts(t, h)
+	begun := shim.Calls("Initialize")
+	for _, a := range all[:6] {
+		require.NoError(t, a.do())
+	}
+	held := func() int { return shim.Calls("OpenSession") - shim.Calls("CloseSession") }
+	before := held()
+	for _, a := range all[:6] {
+		for _, function := range strings.Fields(a.functions) {
+			for _, rv := range []uint{pkcs11.CKR_SESSION_HANDLE_INVALID, pkcs11.CKR_OPERATION_ACTIVE, pkcs11.CKR_OBJECT_HANDLE_INVALID,
+				pkcs11.CKR_GENERAL_ERROR, pkcs11.CKR_DATA_INVALID, pkcs11.CKR_HOST_MEMORY, pkcs11.CKR_MECHANISM_INVALID} {
+				for range 3 {
+					shim.Do(function, hsmtest.Refuse, rv, 0, 1)
+					_ = a.do()
+					shim.Heal()
+					require.NoError(t, a.do())
+				}
+			}
+		}
+	}
+	require.Equal(t, begun, shim.Calls("Initialize"), "none of these means that the token is gone")
+	require.LessOrEqual(t, held(), before+1)
+}
+
+// judgeError holds the error of an act in which one function answered rv once.
+func judgeError(t *testing.T, name, function string, rv uint, err error) {
+	t.Helper()
+	if err == nil {
+		// Searches and attempts to connect are made again, whatever disturbed them; and an object of a session goes with it.
+		silent := strings.HasPrefix(function, "FindObjects") || strings.HasPrefix(name, "look up") || strings.HasPrefix(name, "connect") || function == "DestroyObject"
+		require.True(t, silent || faults[rv] != faultNone && faults[rv] != faultData, "%s: and nobody heard of it", name)
+		return
+	}
+	var told *kmip.Error
+	require.ErrorAs(t, err, &told, name)
+	if told.Reason == kmip.ResultReasonCryptographicFailure {
+		require.Contains(t, []fault{faultData, faultVague, faultNone}, faults[rv], "%s: %v", name, err)
+		return // says no more, for it may be an oracle
+	}
+	wanted := reasons[rv]
+	if wanted == 0 || strings.Contains(err.Error(), "HSM unavailable") {
+		wanted = kmip.ResultReasonGeneralFailure
+	}
+	require.Equal(t, wanted, told.Reason, "%s: %v", name, err)
+	require.ErrorContains(t, err, "slot 4", name)
+	require.ErrorContains(t, err, "CKR_", name)
+}
+
+// objectsOf counts the keys in the token.
+func objectsOf(t *testing.T, h *HSM) (n int) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		keys, err := h.Keys(t.Context(), 4)
+		n = len(keys)
+		return err == nil
+	}, 3*time.Second, 5*time.Millisecond)
+	return n
+}
+
+// A key that a token made although it said that it did not is not made again, can be seen, and the error tells of it.
 func TestCreateThatMayHaveHappened(t *testing.T) {
 	h, shim := shimmed(t, nil)
 	require.NoError(t, h.Generate(t.Context(), aesObject("before", 256)))
@@ -159,14 +298,40 @@ func TestCreateThatMayHaveHappened(t *testing.T) {
 		name := fmt.Sprintf("key-%x", rv)
 		calls := shim.Calls("GenerateKey")
 		shim.Do("GenerateKey", hsmtest.FailAfter, rv, 0, 1)
-		require.ErrorContains(t, h.Generate(t.Context(), aesObject(name, 256)), "CKR_", name)
+		err := h.Generate(t.Context(), aesObject(name, 256))
+		require.ErrorContains(t, err, "CKR_", name)
+		require.ErrorContains(t, err, fmt.Sprintf("%q is in the token all the same", uid(name)))
 		require.Equal(t, calls+1, shim.Calls("GenerateKey"), "it was tried again")
 		shim.Heal()
-		require.Eventually(t, func() bool {
-			_, err := h.Object(t.Context(), uid(name))
-			return err == nil
-		}, 3*time.Second, 10*time.Millisecond, "the key is in the token, and is not shown")
+		_, err = h.Object(t.Context(), uid(name))
+		require.NoError(t, err, "the key is in the token, and is not shown")
+		require.ErrorIs(t, h.Generate(t.Context(), aesObject(name, 256)), kmip.ErrExists)
 	}
+	shim.Do("GenerateKeyPair", hsmtest.FailAfter, pkcs11.CKR_DEVICE_ERROR, 0, 1)
+	_, err := h.MakeKey(t.Context(), 4, NewKey{Label: "pair", Algorithm: "ec", Purpose: PurposeData})
+	require.ErrorContains(t, err, `"hsm::4::pair" is in the token all the same; "hsm::4::pair_pk" is in the token all the same`)
+	shim.Heal()
+
+	// Nobody can look while the token is away.
+	shim.Do("GenerateKey", hsmtest.FailAfter, pkcs11.CKR_DEVICE_REMOVED, 0, 1)
+	shim.Do("GetTokenInfo", hsmtest.Refuse, pkcs11.CKR_DEVICE_REMOVED, 1, -1)
+	err = h.Generate(t.Context(), aesObject("away", 256))
+	require.ErrorContains(t, err, `"hsm::4::away" may be in the token all the same`)
+}
+
+// A call that makes a key and does not come back in time ends with its worker process; the error tells that the key is there.
+func TestCreateThatTimesOut(t *testing.T) {
+	h, shim := shimmed(t, func(m *Module) {
+		m.Isolation, m.CallLimit = "process", 100*time.Millisecond
+		worker, env := workerOf(m.Library, m.Slots...), m.Env
+		m.Worker = withEnv(worker, env)
+	})
+	shim.Do("GenerateKey", hsmtest.HangAfter, 0, 0, 1)
+	err := h.Generate(t.Context(), aesObject("k", 256))
+	require.ErrorContains(t, err, `"hsm::4::k" is in the token all the same`)
+	require.Equal(t, kmip.ResultReasonGeneralFailure, kmip.ReasonOf(err))
+	require.Equal(t, 1, objectsOf(t, h))
+	require.NoError(t, encrypts(t.Context(), h, "k"))
 }
 
 // A wrong PIN and a token that would lock are not tried again, whatever clients ask.

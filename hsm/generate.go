@@ -163,11 +163,7 @@ func (h *HSM) MakeKey(ctx context.Context, number uint32, k NewKey) (made []Made
 	if err != nil {
 		return nil, err
 	}
-	err = s.change(ctx, func(c *connection, ss session) error {
-		if err := s.contents.shut(ctx); err != nil {
-			return err
-		}
-		defer s.contents.open()
+	err = s.make(ctx, r.names, func(c *connection, ss session, try attempt) error {
 		for _, name := range r.names {
 			if err := c.free(ss, name); err != nil {
 				return err
@@ -176,7 +172,7 @@ func (h *HSM) MakeKey(ctx context.Context, number uint32, k NewKey) (made []Made
 				return err
 			}
 		}
-		handles, err := r.make(c, ss)
+		handles, err := try(func() ([]handle, error) { return r.make(c, ss) })
 		if err != nil {
 			return err
 		}
@@ -186,7 +182,7 @@ func (h *HSM) MakeKey(ctx context.Context, number uint32, k NewKey) (made []Made
 		made, err = r.read(c, ss, handles)
 		return err
 	})
-	return made, s.tell(err)
+	return made, err
 }
 
 // dropRecord drops what the database has of an earlier key of that name, so that no grant of it fits the new one. An operator's

@@ -41,6 +41,7 @@ const (
 	Hang           // until something else is wanted of the function
 	Crash          // the process is ended
 	Constant       // the random bytes are all 0x5A
+	HangAfter      // the call is made, and then as Hang
 )
 
 // A plan is the layout of one function's part of the file that the shim reads, in words of 8 bytes.

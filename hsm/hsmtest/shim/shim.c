@@ -17,7 +17,7 @@
 
 typedef unsigned long word; /* CK_ULONG, or an address */
 
-enum { FUNCTIONS = 68, NOTHING = 0, REFUSE = 1, FAIL_AFTER = 2, HANG = 3, CRASH = 4, CONSTANT = 5 };
+enum { FUNCTIONS = 68, NOTHING = 0, REFUSE = 1, FAIL_AFTER = 2, HANG = 3, CRASH = 4, CONSTANT = 5, HANG_AFTER = 6 };
 
 /* What is done to one function. The test writes all but calls. */
 typedef struct {
@@ -73,6 +73,11 @@ static word call(int n, word a, word b, word c, word d, word e, word f, word g, 
 	case HANG:
 		while (atomic_load(&p->what) == HANG) nap(10000);
 		break;
+	case HANG_AFTER: {
+		word rv = real->f[n](a, b, c, d, e, f, g, h);
+		while (atomic_load(&p->what) == HANG_AFTER) nap(10000);
+		return rv;
+	}
 	case CRASH:
 		abort();
 	case CONSTANT: { /* C_GenerateRandom */
