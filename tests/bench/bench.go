@@ -100,6 +100,7 @@ func (b *bench) trials() []trial {
 	return append(all,
 		trial{"sign-hsm-rsa 8", 8, 1, alone(b.keys.sign), b.tokens("sign", rsaLabel), "token", []target{ratioAtLeast(0.9)}},
 		trial{"sign-hsm-p256 8", 8, 1, alone(b.keys.signECDSA), b.tokens("ecdsa", ecLabel), "token", []target{ratioAtLeast(0.9)}},
+		trial{"sign-hsm-wrapped 8", 8, 1, alone(b.keys.signWrapped), b.tokens("wrapped", wrappingLabel), "token", []target{ratioAtLeast(0.8)}},
 		trial{"encrypt-db-wrapped 8", 8, 1, alone(b.keys.encryptWrapped), b.unwrapped, "not wrapped", []target{ratioAtLeast(0.95)}},
 		trial{"sign-db-rsa 8", 8, 1, alone(b.keys.signer(signRSA)), b.rsaLoop, "crypto/rsa", []target{ratioAtLeast(0.7)}},
 		trial{"sign-db-p256 8", 8, 1, alone(b.keys.signer(signP256)), b.echoes, "echo", nil},

@@ -23,6 +23,8 @@ import (
 const (
 	aesLabel = "bench-aes"
 	rsaLabel = "bench-rsa"
+
+	wrappingLabel = "bench-wrapping"
 )
 
 // keys are those that the measurements use, and what was made with them.

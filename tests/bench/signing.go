@@ -86,6 +86,20 @@ func (k *keys) signer(s signature) func(context.Context) (*exchange, error) {
 	}
 }
 
+// signWrapped is the exchange of Sign with a key that the token wrapped, and unwraps for each signature.
+func (k *keys) signWrapped(ctx context.Context) (*exchange, error) {
+	wrapping := kmip.HSMIdentifier(slot, wrappingLabel)
+	q := newAES(wrapping)
+	q.Attributes = q.Attributes.With(ttlv.TagCryptographicUsageMask, kmip.CryptographicUsageMaskWrapKey|kmip.CryptographicUsageMaskUnwrapKey)
+	if _, err := client.Do[kmip.CreateResponse](ctx, k.client, kmip.OperationCreate, q); err != nil {
+		return nil, err
+	}
+	s := signRSA
+	s.pair = s.pair.PlusVendor(kmip.VendorClient, kmip.AttributeProtection, kmip.ProtectionHSMWrapped).
+		PlusVendor(kmip.VendorClient, kmip.AttributeWrappingKeyID, wrapping)
+	return k.signer(s)(ctx)
+}
+
 // spin runs do on so many goroutines, for a time, and counts.
 func spin(ctx context.Context, goroutines int, d time.Duration, do func() error) (*outcome, error) {
 	var n atomic.Int64

@@ -2,10 +2,10 @@
  * The second floor: a token driven directly through PKCS#11, with nothing around it. Each thread has a session of its own,
  * the handle of the key is looked up once, and an operation is C_xxxInit and one call with a buffer of its own.
  *
- *     token MODULE TOKEN-LABEL KEY-LABEL gcm|decrypt|sign|ecdsa THREADS WARM-UP-SECONDS SECONDS
+ *     token MODULE TOKEN-LABEL KEY-LABEL gcm|decrypt|sign|ecdsa|wrapped THREADS WARM-UP-SECONDS SECONDS
  *     token MODULE TOKEN-LABEL - fill NUMBER 0 0
  *
- * Fill makes so many AES keys, which nobody uses. The first line of standard input is the PIN, the second the ciphertext of decrypt in hexadecimal. Prints the number of
+ * Wrapped is C_UnwrapKey, a signature and C_DestroyObject, of an RSA key of 2048 bits that the key of the label wrapped. Fill makes so many AES keys, which nobody uses. The first line of standard input is the PIN, the second the ciphertext of decrypt in hexadecimal. Prints the number of
  * operations and the seconds they took.
  *
  * The shapes and numbers are those of PKCS#11 2.40; unsigned long is CK_ULONG.
@@ -31,12 +31,13 @@ typedef number (*function)();
 enum {
 	INITIALIZE = 0, FINALIZE = 1, GET_SLOT_LIST = 4, GET_TOKEN_INFO = 6, OPEN_SESSION = 12, LOGIN = 18, FIND_INIT = 26,
 	FIND = 27, FIND_FINAL = 28, ENCRYPT_INIT = 29, ENCRYPT = 30, DECRYPT_INIT = 33, DECRYPT = 34, SIGN_INIT = 42, SIGN = 43,
-	GENERATE_KEY = 58,
+	DESTROY = 22, GENERATE_KEY = 58, GENERATE_KEY_PAIR = 59, WRAP = 60, UNWRAP = 61,
 };
 enum {
 	CKF_OS_LOCKING_OK = 2, CKF_SERIAL_SESSION_RW = 6, CKU_USER = 1, CKA_CLASS = 0, CKA_LABEL = 3, CKO_PRIVATE_KEY = 3,
 	CKO_SECRET_KEY = 4, CKA_TOKEN = 1, CKA_VALUE_LEN = 0x161, CKM_RSA_X_509 = 3, CKM_SHA256_RSA_PKCS = 0x40, CKM_ECDSA = 0x1041,
-	CKM_AES_KEY_GEN = 0x1080, CKM_AES_GCM = 0x1087,
+	CKM_AES_KEY_GEN = 0x1080, CKM_AES_GCM = 0x1087, CKK_RSA = 0, CKA_PRIVATE = 2, CKA_KEY_TYPE = 0x100, CKA_SENSITIVE = 0x103,
+	CKA_SIGN = 0x108, CKA_MODULUS_BITS = 0x121, CKA_EXTRACTABLE = 0x162, CKM_RSA_PKCS_KEY_PAIR_GEN = 0, CKM_AES_KEY_WRAP_PAD = 0x210A,
 };
 
 static struct { byte version[2]; function f[68]; } *module;
@@ -139,6 +140,35 @@ static void ecdsa(number session, number count) {
 	(void)count;
 }
 
+static byte blob[4096];
+static number blob_len;
+
+/* wrap makes the key that wrapped unwraps. */
+static void wrap(number session) {
+	byte yes = 1, no = 0;
+	number bits = 2048, pub, priv;
+	attribute public[] = {{CKA_TOKEN, &no, 1}, {CKA_MODULUS_BITS, &bits, sizeof bits}};
+	attribute private[] = {{CKA_TOKEN, &no, 1}, {CKA_SENSITIVE, &yes, 1}, {CKA_EXTRACTABLE, &yes, 1}, {CKA_SIGN, &yes, 1}};
+	mechanism pair = {CKM_RSA_PKCS_KEY_PAIR_GEN, NULL, 0}, how = {CKM_AES_KEY_WRAP_PAD, NULL, 0};
+	check("C_GenerateKeyPair", module->f[GENERATE_KEY_PAIR](session, &pair, public, (number)2, private, (number)4, &pub, &priv));
+	blob_len = sizeof blob;
+	check("C_WrapKey", module->f[WRAP](session, &how, key, priv, blob, &blob_len));
+}
+
+static void wrapped(number session, number count) {
+	byte yes = 1, no = 0, data[64] = {0}, out[1024];
+	number n = sizeof out, class = CKO_PRIVATE_KEY, kind = CKK_RSA, object;
+	attribute t[] = {{CKA_CLASS, &class, sizeof class}, {CKA_KEY_TYPE, &kind, sizeof kind}, {CKA_TOKEN, &no, 1}, {CKA_PRIVATE, &yes, 1},
+		{CKA_SENSITIVE, &yes, 1}, {CKA_EXTRACTABLE, &no, 1}, {CKA_SIGN, &yes, 1}};
+	mechanism how = {CKM_AES_KEY_WRAP_PAD, NULL, 0}, m = {CKM_SHA256_RSA_PKCS, NULL, 0};
+	check("C_UnwrapKey", module->f[UNWRAP](session, &how, key, blob, blob_len, t, (number)7, &object));
+	check("C_SignInit", module->f[SIGN_INIT](session, &m, object));
+	check("C_Sign", module->f[SIGN](session, data, (number)sizeof data, out, &n));
+	if (n < 256) die("bytes from C_Sign", n);
+	check("C_DestroyObject", module->f[DESTROY](session, object));
+	(void)count;
+}
+
 static void fill(number session, number count) {
 	byte yes = 1;
 	number length = 32, made;
@@ -153,7 +183,7 @@ static void fill(number session, number count) {
 
 static void *run(void *arg) {
 	number session = *(number *)arg, counted = 0;
-	void (*act)(number, number) = *operation == 'g' ? gcm : *operation == 'd' ? decrypt : *operation == 'e' ? ecdsa : sign;
+	void (*act)(number, number) = *operation == 'g' ? gcm : *operation == 'd' ? decrypt : *operation == 'e' ? ecdsa : *operation == 'w' ? wrapped : sign;
 	for (number i = 0;; i++) {
 		act(session, i);
 		double t = now();
@@ -198,7 +228,8 @@ int main(int argc, char **argv) {
 		printf("0 1\n");
 		return module->f[FINALIZE](NULL) != 0;
 	}
-	find_key(anchor, argv[3], *operation == 'g' ? CKO_SECRET_KEY : CKO_PRIVATE_KEY);
+	find_key(anchor, argv[3], *operation == 'g' || *operation == 'w' ? CKO_SECRET_KEY : CKO_PRIVATE_KEY);
+	if (*operation == 'w') wrap(anchor);
 
 	int threads = atoi(argv[5]);
 	if (threads < 1 || threads > 256) die("threads", threads);
