@@ -3,6 +3,7 @@ package tests
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -55,6 +56,7 @@ type site struct {
 	server  *exec.Cmd
 	log     *lockedBuffer
 	exited  chan struct{}
+	library string // that tool uses; "" for the one of the configuration
 }
 
 // newSite makes a site; serve starts its server.
@@ -225,7 +227,7 @@ func (s *site) tool(args ...string) string {
 	}
 	pin, err := os.ReadFile(s.path("hsm-4.pin"))
 	require.NoError(s.t, err)
-	args = append([]string{"--module", s.module(), "--login", "--pin", strings.TrimSpace(string(pin))}, args...)
+	args = append([]string{"--module", cmp.Or(s.library, s.module()), "--login", "--pin", strings.TrimSpace(string(pin))}, args...)
 	r := s.exec([]string{"SOFTHSM2_CONF=" + s.path("softhsm", "softhsm2.conf")}, path, args...)
 	require.Equal(s.t, 0, r.code, "%s%s", r.stdout, r.stderr)
 	return r.stdout
