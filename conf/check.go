@@ -37,6 +37,11 @@ func (c *Config) resolve() {
 	if isPath(c.Seal.MasterKeyFile) {
 		under(folder, &c.Seal.MasterKeyFile)
 	}
+	for i := range c.Seal.Previous {
+		if isPath(c.Seal.Previous[i].MasterKeyFile) {
+			under(folder, &c.Seal.Previous[i].MasterKeyFile)
+		}
+	}
 	under(c.DataDir, &c.Audit.File)
 	if path, ok := strings.CutPrefix(c.Store.URL, "sqlite:"); ok {
 		under(c.DataDir, &path)
@@ -74,7 +79,7 @@ func (c *Config) check() []fault {
 	k.modules(c)
 	k.keys(c)
 	k.entropy(c)
-	k.seal(&c.Seal)
+	k.seal(c)
 	k.limits(&c.Limits)
 	k.certify(&c.Certify)
 	return k.faults
@@ -253,31 +258,6 @@ func (k *checking) slot(path string, s *Slot) {
 	}
 	if s.WrappedHandleAge < 0 || s.WrappedHandleAge > 24*time.Hour {
 		k.fault(path+".wrapped_handle_age", "%v: a time up to a day, or 0", s.WrappedHandleAge)
-	}
-}
-
-func (k *checking) seal(s *Seal) {
-	switch s.Strategy {
-	case "software":
-	case "hsm":
-		k.fault("seal.strategy", "\"hsm\" %s; \"software\", a master key file, is", notYet)
-	default:
-		k.fault("seal.strategy", "%q: \"software\"", s.Strategy)
-	}
-	if s.MasterKeyFile == "" {
-		k.fault("seal.master_key_file", "a path, \"-\", env:NAME or credential:NAME; unsealing by the operator %s", notYet)
-	}
-	for _, key := range []struct {
-		name string
-		set  bool
-	}{
-		{"slot", s.Slot != 0}, {"key_label", s.KeyLabel != ""}, {"default_key_label", s.DefaultKeyLabel != ""},
-		{"generate_key", s.GenerateKey}, {"mechanism", s.Mechanism != "auto"}, {"rsa_oaep_hash", s.RSAOAEPHash != "sha256"},
-		{"previous[0]", len(s.Previous) > 0},
-	} {
-		if key.set {
-			k.fault("seal."+key.name, "it is for the strategy \"hsm\", which %s", notYet)
-		}
 	}
 }
 

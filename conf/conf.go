@@ -125,22 +125,38 @@ type Slot struct {
 	WrappedHandleAge time.Duration `toml:"wrapped_handle_age"`
 }
 
-// Seal is what opens the root key.
+// Seal is what opens the root key. Once there is one, its slots in the database say what protects it; this says what may be used
+// to open them, and what init and a rotation at start are to use.
 type Seal struct {
-	// Strategy is software: a master key file.
+	// Strategy is software, a master key file, or hsm, a key in a token.
 	Strategy string `toml:"strategy"`
-	// MasterKeyFile is a path, "-", env:NAME or credential:NAME.
+	// MasterKeyFile is for the strategy software: a path, "-", env:NAME or credential:NAME; "" leaves unsealing to the operator.
 	MasterKeyFile string `toml:"master_key_file"`
 
-	// The rest is for the strategy hsm, and a fault where it is set: this version has the strategy software only.
-	Slot            uint32     `toml:"slot"`
-	KeyLabel        string     `toml:"key_label"`
-	DefaultKeyLabel string     `toml:"default_key_label"` // the label before, during a rotation
-	Mechanism       string     `toml:"mechanism"`         // auto, or a CKM name or number
-	RSAOAEPHash     string     `toml:"rsa_oaep_hash"`
-	GenerateKey     bool       `toml:"generate_key"` // make the key when there is no root key yet
-	Previous        []Previous `toml:"previous"`
+	// For the strategy hsm: the key in the token of a slot.
+	Slot     uint32 `toml:"slot"`
+	KeyLabel string `toml:"key_label"`
+	// KeyID is the key's CKA_ID in hexadecimal, where the label alone does not tell it from another.
+	KeyID string `toml:"key_id"`
+	// DefaultKeyLabel is the label before: where that key is the active slot's, the server goes over to KeyLabel when it starts.
+	DefaultKeyLabel string `toml:"default_key_label"`
+	// Mechanism is auto, or the name or number of CKM_AES_GCM, CKM_RSA_PKCS_OAEP or CKM_AES_CBC_PAD.
+	Mechanism Mechanism `toml:"mechanism"`
+	// RSAOAEPHash is sha256 or sha1.
+	RSAOAEPHash string `toml:"rsa_oaep_hash"`
+	// GenerateKey makes the key when there is no root key yet, and never else.
+	GenerateKey bool `toml:"generate_key"`
+
+	// HealthInterval is the time between proofs that the active slot still opens; 0 is none.
+	HealthInterval time.Duration `toml:"health_interval"`
+
+	// Previous are protectors of before, which may open slots; where one is the active slot's, the server goes over to the one
+	// above when it starts.
+	Previous []Previous `toml:"previous"`
 }
+
+// A Mechanism is the name of one, or its number.
+type Mechanism string
 
 // Previous is a protector that the root key was under before.
 type Previous struct {
@@ -148,6 +164,7 @@ type Previous struct {
 	MasterKeyFile string `toml:"master_key_file"`
 	Slot          uint32 `toml:"slot"`
 	KeyLabel      string `toml:"key_label"`
+	KeyID         string `toml:"key_id"`
 }
 
 // Keys are the server's own private keys.
@@ -224,7 +241,7 @@ func Default() *Config {
 		DataDir: "data", Create: []string{"*"}, UnwrappedCacheMaxAge: 15,
 		KMIP:    KMIP{Listen: "127.0.0.1:5696", Certificate: "tls/server.crt", PrivateKey: "tls/server.key", ClientCA: "tls/ca.crt", Identity: "cn", TLSMin: "1.2"},
 		Store:   Store{URL: "sqlite:strongroom.db"},
-		Seal:    Seal{Strategy: "software", MasterKeyFile: "master.key", Mechanism: "auto", RSAOAEPHash: "sha256"},
+		Seal:    Seal{Strategy: "software", MasterKeyFile: "master.key", Mechanism: "auto", RSAOAEPHash: "sha256", HealthInterval: time.Minute},
 		Entropy: Entropy{Mode: "off", Scope: "all"},
 		Limits: Limits{
 			MessageSize: 2 << 20, MessageDepth: 32, MessageItems: 65536, BatchCount: 1000,

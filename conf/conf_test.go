@@ -26,13 +26,12 @@ func TestExample(t *testing.T) {
 	require.Equal(t, "sqlite:/var/lib/strongroom/strongroom.db", c.Store.URL)
 	places := lines(Example())
 	for _, name := range allNames(reflect.TypeFor[Config](), "") {
-		name = strings.ReplaceAll(strings.Replace(name, "hsm.slot", "hsm[0].slot[0]", 1), "hsm.", "hsm[0].")
+		name = strings.ReplaceAll(strings.Replace(strings.Replace(name, "hsm.slot", "hsm[0].slot[0]", 1), "seal.previous.", "seal.previous[0].", 1), "hsm.", "hsm[0].")
 		if _, ok := places[name]; !ok {
 			require.Contains(t, []string{
 				"hsm", "hsm[0].slot", "hsm[0].slot[0].token_serial", "hsm[0].slot[0].slot_id", "hsm[0].slot[0].slot_index",
 				"hsm[0].slot[0].pin_env", "hsm[0].slot[0].pin_credential",
-				"seal.slot", "seal.key_label", "seal.default_key_label", "seal.mechanism", "seal.rsa_oaep_hash", "seal.generate_key",
-				"seal.previous", "seal.previous.strategy", "seal.previous.master_key_file", "seal.previous.slot", "seal.previous.key_label",
+				"seal.previous", "seal.previous[0].slot", "seal.previous[0].key_label", "seal.previous[0].key_id",
 			}, name)
 		}
 	}
@@ -115,8 +114,6 @@ requests_per_second = nan
   line 28: hsm[1].slot[1].number: 4 is taken by hsm[1].slot[0]
   line 29: hsm[1].slot[1].token_lable: there is no such key; did you mean hsm.slot.token_label?
   line 30: hsm[1].slot[1].pin_credential: "../a": the name of a file in $CREDENTIALS_DIRECTORY
-  line 32: seal.strategy: "hsm" is not available in this version; "software", a master key file, is
-  line 33: seal.key_label: it is for the strategy "hsm", which is not available in this version
   line 35: entropy.mode: "lava": "off" or "augmentation"
   line 37: limits.batch_count: 0: a number from 1 to 1048576
   line 38: limits.read_timeout: a duration such as "30s" is wanted
@@ -158,9 +155,16 @@ func TestLoadRefuses(t *testing.T) {
 		"[[hsm]]\n[[hsm.slot]]\ntoken_label = \"" + strings.Repeat("x", 33) + "\"": "hsm[0].slot[0].token_label: ",
 		"[[hsm]]\n[[hsm.slot]]\ntoken_serial = \"12345678901234567\"":              "hsm[0].slot[0].token_serial: ",
 		"[seal]\nstrategy = \"paper\"":                                             "seal.strategy: ",
-		"[seal]\nmaster_key_file = \"\"":                                           "seal.master_key_file: ",
-		"[[seal.previous]]\nslot = 3":                                              "seal.previous[0]: it is for the strategy",
-		"[seal]\ngenerate_key = true":                                              "seal.generate_key: ",
+		"[[seal.previous]]\nslot = 3":                                              "seal.previous[0].strategy: ",
+		"[[seal.previous]]\nstrategy=\"software\"":                                 "seal.previous[0].master_key_file: ",
+		"[[seal.previous]]\nstrategy=\"hsm\"\nslot=7":                              "seal.previous[0].slot: slot 7 is not configured",
+		"[seal]\ngenerate_key = true":                                              "seal.generate_key: it is for the strategy \"hsm\"",
+		"[seal]\nstrategy = \"hsm\"":                                               "seal.key_label: ",
+		"[seal]\nkey_id = \"xyz\"\nstrategy=\"hsm\"":                               "seal.key_id: ",
+		"[seal]\nmechanism = -1":                                                   "seal.mechanism: ",
+		"[seal]\nmechanism = \"CKM AES\"":                                          "seal.mechanism: ",
+		"[seal]\nrsa_oaep_hash = \"md5\"":                                          "seal.rsa_oaep_hash: ",
+		"[seal]\nhealth_interval = \"-1s\"":                                        "seal.health_interval: ",
 		"[seal]\ngenerate_key = \"yes\"":                                           "seal.generate_key: true or false is wanted",
 		"[entropy]\nmode = \"lava\"":                                               "entropy.mode: ",
 		"[entropy]\nmode = \"augmentation\"":                                       "entropy.slot: 0: no",

@@ -59,7 +59,7 @@ func (r *reading) environment(environ []string, c *Config) {
 
 // names says whether the file takes a secret from the variable name.
 func (c *Config) names(name string) bool {
-	if c.Seal.MasterKeyFile == "env:"+name {
+	if c.Seal.MasterKeyFile == "env:"+name || slices.ContainsFunc(c.Seal.Previous, func(p Previous) bool { return p.MasterKeyFile == "env:"+name }) {
 		return true
 	}
 	return slices.ContainsFunc(c.HSM, func(h HSM) bool {

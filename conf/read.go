@@ -179,6 +179,9 @@ func scalar(x any, v reflect.Value) (ok bool, want string) {
 	n, whole := x.(int64)
 	switch v.Kind() {
 	case reflect.String:
+		if whole && v.Type() == reflect.TypeFor[Mechanism]() {
+			x = strconv.FormatInt(n, 10)
+		}
 		if _, ok = x.(string); ok {
 			v.SetString(x.(string))
 		}

@@ -40,8 +40,11 @@ func (c *Config) CheckSafe() error {
 		}
 	}
 	look("kmip.passwords", c.KMIP.Passwords, othersRead)
-	if isPath(c.Seal.MasterKeyFile) {
-		look("seal.master_key_file", c.Seal.MasterKeyFile, othersRead)
+	// A master key file may be gone: the slots in the database say whether it is needed.
+	for key, path := range c.masterKeys() {
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+			look(key, path, othersRead)
+		}
 	}
 	for i, h := range c.HSM {
 		look(fmt.Sprintf("hsm[%d].library", i), h.Library, anyWrite)
@@ -77,4 +80,18 @@ func safeMode(path string, info fs.FileInfo, never fs.FileMode) error {
 		return fmt.Errorf("%s has mode %04o: others may read it; chmod 600 it", path, mode)
 	}
 	return fmt.Errorf("%s has mode %04o: anybody may write to it", path, mode)
+}
+
+// masterKeys are the master key files that may be used, by their keys.
+func (c *Config) masterKeys() map[string]string {
+	files := map[string]string{}
+	if c.Seal.Strategy == "software" && isPath(c.Seal.MasterKeyFile) {
+		files["seal.master_key_file"] = c.Seal.MasterKeyFile
+	}
+	for i, p := range c.Seal.Previous {
+		if isPath(p.MasterKeyFile) {
+			files[fmt.Sprintf("seal.previous[%d].master_key_file", i)] = p.MasterKeyFile
+		}
+	}
+	return files
 }

@@ -169,3 +169,26 @@ func appendEscape(b []byte, c rune) []byte {
 	const digits = "0123456789abcdef"
 	return append(b, '\\', 'u', digits[c>>12&15], digits[c>>8&15], digits[c>>4&15], digits[c&15])
 }
+
+// An Act is what an operator did, or what the server did by itself with what protects its keys, as its audit line tells it. No
+// field of it can hold a secret.
+type Act struct {
+	Name   string // as in "seal switch"
+	By     string // who asked for it: "uid 0", or "server"
+	Detail string // may be empty
+	Err    error  // nil on success
+}
+
+func (a *Act) append(b []byte, now time.Time) []byte {
+	b = append(b, `{"time":"`...)
+	b = appendTime(b, now)
+	b = appendJSON(append(b, `","event":`...), a.Name)
+	b = appendJSON(append(b, `,"by":`...), a.By)
+	if a.Detail != "" {
+		b = appendJSON(append(b, `,"detail":`...), a.Detail)
+	}
+	if a.Err != nil {
+		return appendJSON(append(b, `,"result":"failed","reason":`...), a.Err.Error())
+	}
+	return append(b, `,"result":"Success"`...)
+}

@@ -1,6 +1,9 @@
 package server
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // auditPatience is how many times in turn the writer may find hardly anything in a large buffer before it is given up:
 // about a second when the writer comes at its interval.
@@ -46,6 +49,30 @@ func (s *AuditStream) Close() {
 	s.mu.Unlock()
 }
 
+// Act queues the line of an act of an operator, and sees to it that it is written soon. After Close it is lost, and logged.
+func (a *Audit) Act(act Act) {
+	s := a.Stream()
+	if s == nil {
+		return
+	}
+	defer s.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wait()
+	if s.ended {
+		a.log.Error("audit line lost: the audit is closed", "event", act.Name, "by", act.By)
+		return
+	}
+	s.queue = append(act.append(s.queue, time.Now()), '\n')
+}
+
+// wait waits while the stream is full or the file cannot be written.
+func (s *AuditStream) wait() {
+	for !s.ended && (len(s.queue) >= auditFull || s.audit.stuck.Load()) {
+		s.room.Wait()
+	}
+}
+
 // Write queues the line of e, which it does not keep. It waits while the stream is full or the file cannot be written.
 func (s *AuditStream) Write(e *Event) {
 	if s == nil {
@@ -53,9 +80,7 @@ func (s *AuditStream) Write(e *Event) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for !s.ended && (len(s.queue) >= auditFull || s.audit.stuck.Load()) {
-		s.room.Wait()
-	}
+	s.wait()
 	if s.ended {
 		s.audit.log.Error("audit line lost: the audit is closed", "request", e.Request, "identity", e.Identity,
 			"operation", e.Operation.String(), "uid", e.UniqueIdentifier, "result", e.Result.String())

@@ -47,7 +47,9 @@ func (c *conn) answer(msg []byte) {
 		c.refuseAs(r.version, r.correlation(), err)
 		return
 	}
-	r.refusal = r.authenticate()
+	if r.refusal = c.server.sealed(); r.refusal == nil {
+		r.refusal = r.authenticate()
+	}
 	r.respond(msg)
 }
 

@@ -92,7 +92,9 @@ func (t *rotator) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			t.turn(ctx)
+			if t.server.sealed() == nil {
+				t.turn(ctx)
+			}
 		}
 	}
 }

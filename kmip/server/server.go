@@ -95,6 +95,9 @@ type Config struct {
 	Certification *atomic.Pointer[Certification] // how Certify and Re-certify issue, replaced likewise; nil: as the zero value says
 
 	HSMWrapping bool // the configuration names a key in a token that wraps keys made there, for the Protection Storage Mask Hardware
+
+	// Sealed says why nothing is answered while the root key is not there; nil when it is. A nil Sealed is never.
+	Sealed func() error
 }
 
 // A Server answers KMIP.
