@@ -162,9 +162,22 @@ func (h *HSM) GuardOf(ctx context.Context, reference, macReference, mechanism st
 		return g, nil
 	}
 	if len(away) > 0 {
-		return nil, fmt.Errorf("%s: %w", reference, errors.Join(away...))
+		return nil, errors.Join(away...)
 	}
-	return nil, kmip.Errorf(kmip.ResultReasonGeneralFailure, "%s: no slot of the configuration has the token of that serial number", reference)
+	return nil, kmip.Errorf(kmip.ResultReasonGeneralFailure, "no slot of the configuration has the token of that serial number")
+}
+
+// Serial is the serial number of a slot's token.
+func (h *HSM) Serial(ctx context.Context, number uint32) (string, error) {
+	s := h.slots[number]
+	if s == nil {
+		return "", h.unknown(number)
+	}
+	c, err := s.connection(ctx)
+	if err != nil {
+		return "", s.tell(err)
+	}
+	return c.token.Serial, nil
 }
 
 // parseGuard takes a reference to a key in the token of a serial number apart. A label may have colons in it.

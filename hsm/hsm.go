@@ -259,6 +259,7 @@ type Status struct {
 	Number         uint32
 	Library        string
 	LibraryVersion string
+	LibraryName    string // its manufacturer and version
 	Cryptoki       string // version of PKCS#11 that the library says it has
 	Label          string // of the token, as it was when it was last there; so are the next four
 	Serial         string
@@ -288,6 +289,7 @@ func (s *slot) report(ctx context.Context) Status {
 	err := s.do(ctx, func(c *connection, ss session) error {
 		if info, err := s.module.lib.info(); err == nil {
 			st.LibraryVersion = fmt.Sprintf("%s %d.%d", info.Description, info.Major, info.Minor)
+			st.LibraryName = fmt.Sprintf("%s %d.%d", info.Manufacturer, info.Major, info.Minor)
 			st.Cryptoki = fmt.Sprintf("%d.%d", info.CryptokiMajor, info.CryptokiMinor)
 		}
 		proven, st.SlotID = c.proof, c.id

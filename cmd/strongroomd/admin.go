@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -52,7 +53,7 @@ func openAdmin(folder string, answers map[string]http.HandlerFunc, log *slog.Log
 	for pattern, answer := range answers {
 		mux.HandleFunc(pattern, answer)
 	}
-	a := &admin{server: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}, done: make(chan struct{})}
+	a := &admin{server: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ConnContext: withOperator}, done: make(chan struct{})}
 	go func() {
 		defer close(a.done)
 		if err := a.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
@@ -90,30 +91,55 @@ func reply(w http.ResponseWriter, v any) {
 	}
 }
 
+// A noServer says that no server answers at the admin socket.
+type noServer struct{ error }
+
+// Unwrap is why.
+func (n noServer) Unwrap() error { return n.error }
+
+// askTime is how long an operator's command waits: keys of RSA take a token their time.
+const askTime = 2 * time.Minute
+
 // ask performs a request at the admin socket of the configured server.
 func ask(ctx context.Context, c *conf.Config, method, path string, answer any) error {
+	return tell(ctx, c, method, path, nil, answer)
+}
+
+// tell is ask with something to say; in is nil where there is nothing.
+func tell(ctx context.Context, c *conf.Config, method, path string, in, answer any) error {
 	socket := filepath.Join(c.DataDir, socketName)
-	client := http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
+	client := http.Client{Timeout: askTime, Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			var d net.Dialer
 			return d.DialContext(ctx, "unix", socket)
 		},
 	}}
 	defer client.CloseIdleConnections()
-	request, err := http.NewRequestWithContext(ctx, method, "http://admin"+path, nil)
+	var said bytes.Buffer
+	if in != nil {
+		if err := json.NewEncoder(&said).Encode(in); err != nil {
+			return err
+		}
+		defer clear(said.Bytes())
+	}
+	request, err := http.NewRequestWithContext(ctx, method, "http://admin"+path, bytes.NewReader(said.Bytes()))
 	if err != nil {
 		return err
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		return fmt.Errorf("no server answers at %s: is it running, and are you its operator? %w", socket, err)
+		return noServer{fmt.Errorf("no server answers at %s: is it running, and are you its operator? %w", socket, err)}
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
 	if err != nil {
 		return err
 	}
-	if response.StatusCode != http.StatusOK {
+	switch response.StatusCode {
+	case http.StatusOK:
+	case http.StatusUnprocessableEntity:
+		return errors.New(strings.TrimSpace(string(body)))
+	default:
 		return fmt.Errorf("the server answers %s: %s", response.Status, strings.TrimSpace(string(body)))
 	}
 	return json.Unmarshal(body, answer)

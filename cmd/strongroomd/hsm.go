@@ -191,7 +191,7 @@ func tellStatus(out io.Writer, s *hsm.Status) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	defer w.Flush()
 	for _, line := range [][2]string{
-		{"slot", fmt.Sprint(s.Number)}, {"module", s.Library}, {"version", s.LibraryVersion}, {"label", s.Label}, {"serial", s.Serial},
+		{"slot", fmt.Sprint(s.Number)}, {"module", s.Library}, {"version", s.LibraryVersion}, {"PKCS#11", s.Cryptoki}, {"label", s.Label}, {"serial", s.Serial},
 		{"manufacturer", s.Manufacturer}, {"model", s.Model}, {"firmware", s.Firmware}, {"works", map[bool]string{true: "yes", false: "no"}[s.Healthy]},
 		{"error", s.Error}, {"can", strings.Join(s.Mechanisms, ", ")},
 	} {

@@ -7,9 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"text/template"
@@ -18,6 +21,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"strongroom/conf"
+	"strongroom/hsm"
 	"strongroom/store/seal"
 )
 
@@ -39,6 +43,14 @@ type installation struct {
 	softhsm *softhsm
 	clear   bool // the server's private keys are left in clear
 	now     func() time.Time
+
+	seal                string // software or hsm: what is to open the root key
+	key                 target // of the strategy hsm
+	hsm                 conf.HSM
+	env                 map[string]string // of the module
+	pinFile, tokenLabel string
+	recovery            sharing
+	shares              []string // that were made
 }
 
 // initCommand makes an installation.
@@ -54,12 +66,20 @@ database with its root key. The private keys of the server and of the authority 
 DIR/tls/*.key.enc. With --softhsm a SoftHSM token of its own, for a try or for tests: SoftHSM keeps keys in
 files and is no hardware.
 
+With --seal hsm a key in a token opens the root key, and there is no master key: the token is that of --softhsm, or the one that
+--hsm-library, --token-label and --pin-file name. --generate-key makes the key in it, unless it is there.
+
 Nothing that is there already is changed, and nothing stays behind when it does not succeed.`,
 		Example: `  strongroomd init /etc/strongroom --listen 0.0.0.0:5696 --admin ops@example.com
-  strongroomd init .strongroom --softhsm`,
+  strongroomd init .strongroom --softhsm
+  strongroomd init /etc/strongroom --seal hsm --hsm-library /usr/lib/vendor/libpkcs11.so --token-label production \
+      --pin-file /root/pin --key-label strongroom-root --generate-key --recovery-shares 5 --recovery-threshold 3`,
 		Args: arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := i.check(args[0]); err != nil {
+				return misuse{err}
+			}
+			if err := i.checkSeal(withSoftHSM); err != nil {
 				return misuse{err}
 			}
 			if withSoftHSM {
@@ -79,6 +99,15 @@ Nothing that is there already is changed, and nothing stays behind when it does 
 	cmd.Flags().Uint32Var(&i.slot, "slot", 4, "number `N` of the token's slot, as in hsm::N::label")
 	cmd.Flags().BoolVar(&i.clear, "clear-keys", false, "leave the private keys of the server and of the authority in clear")
 	cmd.Flags().BoolVar(&withSoftHSM, "softhsm", false, "make a SoftHSM token in DIR")
+	cmd.Flags().StringVar(&i.seal, "seal", "software", "`STRATEGY` that opens the root key: software (a master key file) or hsm (a key in the token)")
+	cmd.Flags().StringVar(&i.hsm.Library, "hsm-library", "", "`PATH` of the PKCS#11 module of the token")
+	cmd.Flags().StringToStringVar(&i.env, "hsm-env", nil, "`NAME=VALUE` for the module's environment; may be repeated")
+	cmd.Flags().StringVar(&i.tokenLabel, "token-label", "", "`LABEL` of the token")
+	cmd.Flags().StringVar(&i.pinFile, "pin-file", "", "`FILE` of the token's user PIN")
+	cmd.Flags().StringVar(&i.key.KeyLabel, "key-label", "strongroom-root", "`LABEL` of the key in the token, of --seal hsm")
+	cmd.Flags().StringVar(&i.key.Mechanism, "mechanism", "auto", "`MECHANISM` of that key: auto, CKM_AES_GCM, CKM_RSA_PKCS_OAEP, CKM_AES_CBC_PAD, or the number of one")
+	cmd.Flags().BoolVar(&i.key.Generate, "generate-key", false, "make that key, unless it is there")
+	i.recovery.flags(cmd)
 	return cmd
 }
 
@@ -102,9 +131,41 @@ func (i *installation) check(dir string) error {
 	return nil
 }
 
+// checkSeal refuses what no root key can be under.
+func (i *installation) checkSeal(withSoftHSM bool) error {
+	given := i.hsm.Library != "" || i.tokenLabel != "" || i.pinFile != "" || len(i.env) > 0
+	switch {
+	case i.seal != "software" && i.seal != "hsm":
+		return fmt.Errorf("--seal %q: software or hsm", i.seal)
+	case withSoftHSM && given:
+		return errors.New("--softhsm makes a token: --hsm-library, --hsm-env, --token-label and --pin-file name another")
+	case given && (i.hsm.Library == "" || i.tokenLabel == "" || i.pinFile == ""):
+		return errors.New("a token takes --hsm-library, --token-label and --pin-file")
+	case i.seal == "hsm" && !withSoftHSM && !given:
+		return errors.New("--seal hsm needs a token: --softhsm, or --hsm-library, --token-label and --pin-file")
+	case i.key.KeyLabel == "":
+		return errors.New("--key-label: it is empty")
+	}
+	if _, err := hsm.ParseGuardMechanism(i.key.Mechanism); err != nil {
+		return fmt.Errorf("--mechanism: %w", err)
+	}
+	if i.pinFile != "" {
+		path, err := filepath.Abs(i.pinFile)
+		if err != nil {
+			return err
+		}
+		i.pinFile = path
+	}
+	i.key.To, i.key.Slot = i.seal, &i.slot
+	return i.recovery.check()
+}
+
 // entries lists what an installation puts into its folder. The configuration is the last: where it is, all is.
 func (i *installation) entries() []string {
-	names := []string{"tls", "clients", "data", "master.key"}
+	names := []string{"tls", "clients", "data"}
+	if i.seal != "hsm" {
+		names = append(names, "master.key")
+	}
 	if i.softhsm != nil {
 		names = append(names, "softhsm", tokenOf(i.slot).pin)
 	}
@@ -160,10 +221,6 @@ func (i *installation) build(ctx context.Context, staging string) error {
 		return err
 	}
 	defer clearAll(keys)
-	master, err := seal.CreateMasterKey(filepath.Join(staging, "master.key"))
-	if err != nil {
-		return err
-	}
 	if i.softhsm != nil {
 		if err := i.softhsm.makeToken(staging, i.dir, tokenOf(i.slot)); err != nil {
 			return err
@@ -189,7 +246,39 @@ func (i *installation) build(ctx context.Context, staging string) error {
 		}
 		keys = nil
 	}
-	return createRoot(ctx, c, master, keys)
+	return i.makeRoot(ctx, c, staging, keys)
+}
+
+// makeRoot makes the database and the root key, puts private keys, by the paths of their clear files, into envelopes under it, and
+// makes shares of a recovery key if asked. The token that was made is still in staging.
+func (i *installation) makeRoot(ctx context.Context, c *conf.Config, staging string, keys map[string][]byte) error {
+	if i.seal != "hsm" {
+		c.HSM = nil
+		i.key = target{To: "software", MasterKeyFile: filepath.Join(staging, "master.key"), Generate: true}
+	} else if i.softhsm != nil {
+		building := filepath.Join(staging, "building.conf")
+		if err := writeNew(building, softhsmConf(filepath.Join(staging, tokenOf(i.slot).tokens)), 0o600); err != nil {
+			return err
+		}
+		c.HSM[0].Env = map[string]string{"SOFTHSM2_CONF": building}
+		i.key.Generate = true
+	}
+	return withSealer(ctx, c, slog.New(slog.DiscardHandler), func(ctx context.Context, s *sealer) error {
+		if _, err := s.initialize(ctx, i.key); err != nil {
+			return err
+		}
+		for path, private := range keys {
+			if err := sealKey(ctx, s.root, seal.KeyFile{Name: c.KeyName(path), Path: path}, private); err != nil {
+				return err
+			}
+		}
+		if i.recovery.Shares == 0 {
+			return nil
+		}
+		var err error
+		i.shares, err = createRecovery(ctx, s.root, i.recovery.Shares, i.recovery.Threshold)
+		return err
+	})
 }
 
 // clearAll clears private keys.
@@ -235,21 +324,33 @@ func (i *installation) certify(staging string) (keys map[string][]byte, err erro
 // config is the text of the configuration file.
 func (i *installation) config() ([]byte, error) {
 	values := struct {
-		Admin, Listen, Library, SoftHSMConf, TokenLabel, PIN string
-		Slot                                                 uint32
-		SoftHSM                                              bool
-	}{Admin: i.admin, Listen: i.listen, Slot: i.slot}
+		Admin, Listen, Library, TokenLabel, PIN, KeyLabel, Mechanism string
+		Env                                                          []variable
+		Slot                                                         uint32
+		HSM, Token                                                   bool // the strategy is hsm; there is a token
+	}{Admin: i.admin, Listen: i.listen, Slot: i.slot, HSM: i.seal == "hsm", Token: i.softhsm != nil || i.hsm.Library != "",
+		Library: i.hsm.Library, TokenLabel: i.tokenLabel, PIN: i.pinFile, Env: variables(i.env), KeyLabel: i.key.KeyLabel, Mechanism: i.key.Mechanism}
 	if i.softhsm != nil {
 		token := tokenOf(i.slot)
-		values.SoftHSM = true
 		values.Library = i.softhsm.library
-		values.SoftHSMConf = filepath.Join(i.dir, token.conf)
+		values.Env = []variable{{"SOFTHSM2_CONF", filepath.Join(i.dir, token.conf)}}
 		values.TokenLabel = softhsmLabel
 		values.PIN = token.pin
 	}
 	var text bytes.Buffer
 	err := configTemplate.Execute(&text, values)
 	return text.Bytes(), err
+}
+
+// A variable is one of a module's environment.
+type variable struct{ Name, Value string }
+
+// variables are those of a table, in order.
+func variables(env map[string]string) (all []variable) {
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		all = append(all, variable{name, env[name]})
+	}
+	return all
 }
 
 // move moves what build has made into the folder, and takes it back where that does not succeed to the end. Of two
@@ -272,7 +373,11 @@ func (i *installation) move(staging string) error {
 func (i *installation) explain(out io.Writer) error {
 	in := func(name string) string { return shellWord(filepath.Join(i.dir, name)) }
 	var text strings.Builder
-	fmt.Fprintf(&text, "Made an installation in %s. Keep a copy of master.key elsewhere: without it the keys in data are lost.\n", i.dir)
+	if i.seal == "hsm" {
+		fmt.Fprintf(&text, "Made an installation in %s. The key %s in the token of slot %d opens its root key: without it the keys in data are lost.\n", i.dir, i.key.KeyLabel, i.slot)
+	} else {
+		fmt.Fprintf(&text, "Made an installation in %s. Keep a copy of master.key elsewhere: without it the keys in data are lost.\n", i.dir)
+	}
 	if i.softhsm != nil {
 		fmt.Fprintf(&text, "Keys named hsm::%d::LABEL live in its SoftHSM token.\n", i.slot)
 	}
@@ -281,6 +386,12 @@ Start the server:      strongroomd serve --config %s
 Be its administrator:  export STRONGROOM_CONFIG=%s
 Add another client:    strongroomd client add NAME --dir %s
 `, in(configName), in(filepath.Join("clients", i.admin+".toml")), shellWord(i.dir))
+	if len(i.shares) > 0 {
+		fmt.Fprintln(&text)
+		if err := tellShares(&text, i.shares, i.recovery.Threshold); err != nil {
+			return err
+		}
+	}
 	_, err := io.WriteString(out, text.String())
 	return err
 }

@@ -50,6 +50,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return exitDone
 	}
+	if code, ok := err.(exit); ok {
+		return int(code)
+	}
 	fmt.Fprintf(stderr, "strongroomd: %v\n", err)
 	if errors.As(err, new(misuse)) {
 		fmt.Fprintf(stderr, "Run '%s --help' for how it is used.\n", command.CommandPath())
@@ -70,7 +73,7 @@ func rootCommand() *cobra.Command {
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return misuse{err} })
 	root.PersistentFlags().String("config", "", fmt.Sprintf("configuration `FILE` (default $%s, else %s)", configVariable, defaultConfig))
-	root.AddCommand(initCommand(), clientCommand(), serveCommand(), configCommand(), cacheCommand(), keysCommand(), auditCommand(), versionCommand(), hsmCommand(), hsmWorkerCommand())
+	root.AddCommand(initCommand(), clientCommand(), serveCommand(), configCommand(), cacheCommand(), keysCommand(), auditCommand(), sealCommand(), envelopeCommand(), versionCommand(), hsmCommand(), hsmWorkerCommand())
 	return root
 }
 

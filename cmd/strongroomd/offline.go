@@ -40,15 +40,16 @@ func withStore(ctx context.Context, c *conf.Config, master, act string, f func(*
 			return fmt.Errorf("there is no database: %w", err)
 		}
 	}
-	s, err := store.Open(ctx, c.Store.URL, store.Options{})
+	log := slog.New(slog.DiscardHandler)
+	stores, err := openStores(ctx, c, nil, log)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	if err := unsealHere(ctx, c, s.Root(), master); err != nil {
+	s := stores.store
+	defer func() { err = errors.Join(err, stores.close()) }()
+	if err := unsealHere(ctx, c, stores, master); err != nil {
 		return err
 	}
-	log := slog.New(slog.DiscardHandler)
 	audit, err := server.OpenAudit(c.Audit.File, log)
 	if err != nil {
 		return err
@@ -60,14 +61,18 @@ func withStore(ctx context.Context, c *conf.Config, master, act string, f func(*
 	return err
 }
 
-// unsealHere opens the root key with a master key.
-func unsealHere(ctx context.Context, c *conf.Config, root *seal.Root, master string) error {
+// unsealHere opens the root key with a master key, or with what the configuration has.
+func unsealHere(ctx context.Context, c *conf.Config, b *backends, master string) error {
 	if master == "" {
-		master = c.Seal.MasterKeyFile
+		here := newSealer(c, b.store, b.hsm, slog.New(slog.DiscardHandler))
+		if err := here.readStdin(); err != nil {
+			return err
+		}
+		return here.unseal(ctx)
 	}
 	key, err := seal.ReadMasterKey(master, os.Stdin)
 	if err != nil {
 		return err
 	}
-	return root.Unseal(ctx, key)
+	return b.store.Root().Unseal(ctx, key)
 }

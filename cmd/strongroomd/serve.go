@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -23,7 +24,6 @@ import (
 	"strongroom/kmip/ttlv"
 	"strongroom/store"
 	"strongroom/store/entropy"
-	"strongroom/store/seal"
 )
 
 // drainTime is how long requests that have begun may take when the server stops.
@@ -98,7 +98,7 @@ func serve(ctx context.Context, load func() (*conf.Config, error), log *slog.Log
 	spareCollections()
 	opened := cache.New(cache.Options{Idle: minutes(c.UnwrappedCacheMaxAge), Life: minutes(c.UnwrappedCacheMaxLife), Size: c.UnwrappedCacheSize})
 	defer opened.Close()
-	backends, err := openBackends(ctx, c, opened, log)
+	backends, err := openStores(ctx, c, opened, log)
 	if err != nil {
 		return err
 	}
@@ -109,14 +109,26 @@ func serve(ctx context.Context, load func() (*conf.Config, error), log *slog.Log
 	}
 	defer func() { err = errors.Join(err, audit.Close()) }()
 
+	sealer := newSealer(c, backends.store, backends.hsm, log)
+	sealer.audit, sealer.purge = audit, opened.Purge
+	if err := sealer.start(ctx); err != nil {
+		return err
+	}
 	keys, err := openKeyring(ctx, c, backends.store.Root(), log)
 	if err != nil {
 		return err
 	}
 	defer keys.close()
+	sealer.keys = keys
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer sealer.wait()
+	defer end()
+	sealer.wg.Go(func() { sealer.run(life) })
+
 	answers := keys.answers(&operatorLog{audit, log})
 	answers["POST /cache/purge"] = purge(opened, log)
 	answers["POST /hsm/rewrap"] = backends.rewraps(log)
+	maps.Copy(answers, sealer.answers(life))
 	operator, err := openAdmin(c.DataDir, answers, log)
 	if err != nil {
 		return err
@@ -131,7 +143,7 @@ func serve(ctx context.Context, load func() (*conf.Config, error), log *slog.Log
 		Random: backends.random(c), SeedToken: backends.seedToken(c),
 		Store: backends.store, HSM: backends.tokens(), HSMWrapping: c.HSMWrappingKey != "", Access: backends.store, Settings: backends.store, Rotation: backends.store, Authority: authority, Gate: keys.gate,
 		Audit: audit, Limits: limitsOf(c), Seed: c.Entropy.Seed, Log: log, Version: version(),
-		Certification: certification,
+		Certification: certification, Sealed: sealer.sealed,
 	})
 	listening, err := listen(c, s, log)
 	if err != nil {
@@ -219,12 +231,8 @@ func (b *backends) close() error {
 	return b.store.Close()
 }
 
-// openBackends opens the database with its root key, and the tokens.
-func openBackends(ctx context.Context, c *conf.Config, opened kmip.Cache, log *slog.Logger) (_ *backends, err error) {
-	key, err := seal.ReadMasterKey(c.Seal.MasterKeyFile, os.Stdin)
-	if err != nil {
-		return nil, err
-	}
+// openStores opens the database, sealed, and the tokens.
+func openStores(ctx context.Context, c *conf.Config, opened kmip.Cache, log *slog.Logger) (_ *backends, err error) {
 	if err := checkWrappingKey(c); err != nil {
 		return nil, err
 	}
@@ -233,17 +241,9 @@ func openBackends(ctx context.Context, c *conf.Config, opened kmip.Cache, log *s
 		Token: b.wrapping(c), HSMWrappingKey: c.HSMWrappingKey}); err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, b.close())
-		}
-	}()
-	if err := b.store.Root().Unseal(ctx, key); err != nil {
-		return nil, err
-	}
 	if len(c.HSM) > 0 {
 		if b.hsm, err = hsm.Open(ctx, modulesOf(c), b.store, log); err != nil {
-			return nil, err
+			return nil, errors.Join(err, b.store.Close())
 		}
 	}
 	return b, nil

@@ -162,8 +162,10 @@ func (r *Root) Unseal(ctx context.Context, protectors ...Protector) error {
 	return r.unseal(ctx, among(protectors), protectors)
 }
 
-// UnsealWith is Unseal with the protectors that find gives.
-func (r *Root) UnsealWith(ctx context.Context, find Find) error { return r.unseal(ctx, find, nil) }
+// UnsealWith is Unseal with the protectors that find gives. Given are those to name where no slot wants one of them.
+func (r *Root) UnsealWith(ctx context.Context, find Find, given ...Protector) error {
+	return r.unseal(ctx, find, given)
+}
 
 func (r *Root) unseal(ctx context.Context, find Find, given []Protector) error {
 	r.changes.Lock()

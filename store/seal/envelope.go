@@ -98,6 +98,9 @@ type Envelope struct {
 // Bytes is the encoded envelope; the envelope keeps it.
 func (e *Envelope) Bytes() []byte { return e.raw }
 
+// Size is the length of the material in bytes.
+func (e *Envelope) Size() int { return len(e.body) - tagSize }
+
 // A Lookup finds the protector that a header names. Its error reaches the caller of Open.
 type Lookup func(ctx context.Context, h Header) (Protector, error)
 

@@ -42,6 +42,15 @@ type Slot struct {
 // String names the slot in messages.
 func (s *Slot) String() string { return fmt.Sprintf("slot %d (%s)", s.ID, s.Protector) }
 
+// MACKey is the reference of the key that authenticates the slot's envelope; "" where the one that wraps does.
+func (s *Slot) MACKey() string {
+	e, err := Parse(s.Envelope)
+	if err != nil {
+		return ""
+	}
+	return e.MACKey
+}
+
 // bound is the context that a slot's envelope is tied to.
 func (s *Slot) bound() []byte { return fmt.Appendf(nil, "slot:%d", s.ID) }
 

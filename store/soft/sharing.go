@@ -243,3 +243,19 @@ func (s *Sharing) at(shares []share, x int64) *big.Int {
 	}
 	return sum
 }
+
+// SplitSecret shares a secret in the field GF(2^8): any threshold of the parts, number i at i-1, give it back. KMIP 2.1 §13.1.
+func SplitSecret(secret []byte, parts, threshold int) ([][]byte, error) {
+	s := &Sharing{Method: kmip.SplitKeyMethodPolynomialSharingGF2_8, Parts: parts, Threshold: threshold}
+	return s.split(secret)
+}
+
+// JoinSecret gives a secret back from shares by their numbers, which are of parts and threshold.
+func JoinSecret(shares map[int][]byte, parts, threshold int) ([]byte, error) {
+	s := &Sharing{Method: kmip.SplitKeyMethodPolynomialSharingGF2_8, Parts: parts, Threshold: threshold}
+	var all []share
+	for number, data := range shares {
+		all = append(all, share{number, data})
+	}
+	return s.join(all, 0)
+}

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"strongroom/store/seal"
+	"strongroom/store/soft"
+)
+
+// A share is what one keeper of a recovery key has:
+//
+//	version, 1 ‖ shares ‖ threshold ‖ number ‖ fingerprint of the recovery key (8) ‖ its data (32) ‖ check (4)
+//
+// in base32 behind a word that says what it is. The check is the beginning of the SHA-256 of what stands before it: it finds slips
+// of the pen.
+type share struct {
+	shares, threshold, number int
+	fingerprint               string
+	data                      []byte
+}
+
+const (
+	sharePrefix  = "strongroom-share-"
+	shareSize    = 4 + 8 + 32
+	shareVersion = 1
+)
+
+var shareText = base32.StdEncoding.WithPadding(base32.NoPadding)
+
+func (s *share) String() string {
+	fingerprint, _ := hex.DecodeString(s.fingerprint)
+	b := append([]byte{shareVersion, byte(s.shares), byte(s.threshold), byte(s.number)}, fingerprint...)
+	b = append(b, s.data...)
+	sum := sha256.Sum256(b)
+	defer clear(b)
+	return sharePrefix + strings.ToLower(shareText.EncodeToString(append(b, sum[:4]...)))
+}
+
+// parseShare reads what somebody typed. Its error does not repeat it.
+func parseShare(text string) (*share, error) {
+	rest, ok := strings.CutPrefix(strings.TrimSpace(text), sharePrefix)
+	if !ok {
+		return nil, fmt.Errorf("a recovery share begins with %s", sharePrefix)
+	}
+	b, err := shareText.DecodeString(strings.ToUpper(rest))
+	if err != nil || len(b) != shareSize+4 {
+		return nil, errors.New("the recovery share is not whole: it has characters too many, too few, or that none has")
+	}
+	sum := sha256.Sum256(b[:shareSize])
+	if string(sum[:4]) != string(b[shareSize:]) {
+		return nil, errors.New("the recovery share has a mistake in it: its check does not match")
+	}
+	if b[0] != shareVersion {
+		return nil, fmt.Errorf("the recovery share is of version %d, which this program does not know", b[0])
+	}
+	return &share{int(b[1]), int(b[2]), int(b[3]), hex.EncodeToString(b[4:12]), b[12:shareSize]}, nil
+}
+
+// createRecovery makes a recovery slot and its shares, in place of the ones before.
+func createRecovery(ctx context.Context, root *seal.Root, shares, threshold int) ([]string, error) {
+	key := make([]byte, 32)
+	defer clear(key)
+	rand.Read(key)
+	parts, err := soft.SplitSecret(key, shares, threshold)
+	if err != nil {
+		return nil, err
+	}
+	p, err := seal.NewRecoveryKey(key, shares, threshold)
+	if err != nil {
+		return nil, err
+	}
+	fingerprint := p.Reference()[strings.LastIndexByte(p.Reference(), ':')+1:]
+	var texts []string
+	for i, part := range parts {
+		texts = append(texts, (&share{shares, threshold, i + 1, fingerprint, part}).String())
+		clear(part)
+	}
+	return texts, root.Add(ctx, p, seal.SlotRecovery)
+}
+
+// A collection is the shares that were given so far, by their numbers.
+type collection struct {
+	of   string // fingerprint of the recovery key
+	have map[int]*share
+}
+
+// add takes one more share, and gives the recovery key once there are enough. A share of another recovery key than the slot's is
+// refused, and changes nothing.
+func (c *collection) add(ctx context.Context, root *seal.Root, text string) (p seal.Protector, have, need int, err error) {
+	s, err := parseShare(text)
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	slot, err := recoverySlot(ctx, root)
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	shares, threshold, fingerprint, _ := slot.RecoveryShares()
+	if s.fingerprint != fingerprint || s.shares != shares || s.threshold != threshold {
+		return nil, 0, 0, fmt.Errorf("the share is of the recovery key %s, and %v is under another one", s.fingerprint, slot)
+	}
+	if c.of != fingerprint {
+		c.of, c.have = fingerprint, map[int]*share{}
+	}
+	c.have[s.number] = s
+	if len(c.have) < threshold {
+		return nil, len(c.have), threshold, nil
+	}
+	defer func() { *c = collection{} }()
+	p, err = c.join(shares, threshold)
+	if err == nil && p.Reference() != slot.Protector {
+		err = errors.New("these shares do not give the recovery key: one of them is forged; begin again")
+	}
+	return p, threshold, threshold, err
+}
+
+// join gives the recovery key.
+func (c *collection) join(shares, threshold int) (seal.Protector, error) {
+	all := map[int][]byte{}
+	for _, number := range slices.Sorted(maps.Keys(c.have)) {
+		all[number] = c.have[number].data
+	}
+	key, err := soft.JoinSecret(all, shares, threshold)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(key)
+	return seal.NewRecoveryKey(key, shares, threshold)
+}
+
+func recoverySlot(ctx context.Context, root *seal.Root) (*seal.Slot, error) {
+	t, err := root.Slots(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i := range t.Slots {
+		if t.Slots[i].State == seal.SlotRecovery {
+			return &t.Slots[i], nil
+		}
+	}
+	return nil, errors.New("there is no recovery slot: strongroomd seal recovery create makes one")
+}
+
+// addShare takes a share; once there are enough they unseal. The answer is nil then.
+func (s *sealer) addShare(ctx context.Context, text string) (*unsealed, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, have, need, err := s.shares.add(ctx, s.root, text)
+	switch {
+	case err != nil:
+		return nil, err
+	case p == nil:
+		return &unsealed{Message: fmt.Sprintf("%d of %d recovery shares", have, need), Have: have, Need: need}, nil
+	}
+	return nil, s.root.Unseal(ctx, p)
+}
+
+// verifyShare takes a share to see whether enough of them would unseal. It unseals nothing.
+func (s *sealer) verifyShare(ctx context.Context, text string) (*unsealed, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, have, need, err := s.verified.add(ctx, s.root, text)
+	switch {
+	case err != nil:
+		return nil, err
+	case p == nil:
+		return &unsealed{Message: fmt.Sprintf("%d of %d recovery shares", have, need), Have: have, Need: need}, nil
+	}
+	slot, err := s.root.Check(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	return &unsealed{Message: fmt.Sprintf("these shares open %v", slot), Have: have, Need: need}, nil
+}

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+
+	"golang.org/x/sys/unix"
+)
+
+// A secret is what an operator unseals with, on its way to the server.
+type secret struct {
+	Secret []byte `json:"secret"`
+}
+
+// sharing says how many recovery shares there are to be.
+type sharing struct {
+	Shares    int `json:"shares"`
+	Threshold int `json:"threshold"`
+}
+
+// recoveryShares are new ones.
+type recoveryShares struct {
+	Shares []string `json:"shares"`
+}
+
+// pruned answers POST /seal/prune.
+type pruned struct {
+	Dropped []string `json:"dropped"`
+}
+
+// answers are what an operator asks of a running server about its seal. Life is the server's.
+func (s *sealer) answers(life context.Context) map[string]http.HandlerFunc {
+	return map[string]http.HandlerFunc{
+		"GET /seal/status":  func(w http.ResponseWriter, q *http.Request) { reply(w, s.status(q.Context())) },
+		"GET /seal/rewrap":  func(w http.ResponseWriter, _ *http.Request) { reply(w, s.moves.state()) },
+		"POST /seal/rewrap": func(w http.ResponseWriter, q *http.Request) { reply(w, s.rewrap(life, operatorOf(q))) },
+		"POST /seal/unseal": func(w http.ResponseWriter, q *http.Request) {
+			answer(s, "", w, q, func(ctx context.Context, in *secret) (*unsealed, string, error) {
+				defer clear(in.Secret)
+				out, err := s.unsealBy(ctx, in.Secret, operatorOf(q))
+				return out, "", err
+			})
+		},
+		"POST /seal/seal": func(w http.ResponseWriter, q *http.Request) {
+			answer(s, "seal seal", w, q, func(context.Context, *struct{}) (*struct{}, string, error) {
+				s.shutIt()
+				s.log.Info("sealed by the operator")
+				return &struct{}{}, "", nil
+			})
+		},
+		"POST /seal/switch": func(w http.ResponseWriter, q *http.Request) {
+			answer(s, "seal switch", w, q, func(ctx context.Context, in *target) (*changed, string, error) {
+				out, err := s.switchTo(ctx, *in)
+				return out, changeOf(out), err
+			})
+		},
+		"POST /seal/rotate": func(w http.ResponseWriter, q *http.Request) {
+			answer(s, "seal rotate", w, q, func(ctx context.Context, in *target) (*changed, string, error) {
+				out, err := s.rotate(ctx, *in)
+				return out, changeOf(out), err
+			})
+		},
+		"POST /seal/prune": func(w http.ResponseWriter, q *http.Request) {
+			answer(s, "seal prune", w, q, func(ctx context.Context, _ *struct{}) (*pruned, string, error) {
+				dropped, err := s.prune(ctx)
+				return &pruned{dropped}, fmt.Sprint(dropped), err
+			})
+		},
+		"POST /seal/recovery": func(w http.ResponseWriter, q *http.Request) {
+			answer(s, "seal recovery create", w, q, func(ctx context.Context, in *sharing) (*recoveryShares, string, error) {
+				texts, err := createRecovery(ctx, s.root, in.Shares, in.Threshold)
+				return &recoveryShares{texts}, fmt.Sprintf("%d of %d", in.Threshold, in.Shares), err
+			})
+		},
+		"POST /seal/recovery/verify": func(w http.ResponseWriter, q *http.Request) {
+			answer(s, "seal recovery verify", w, q, func(ctx context.Context, in *secret) (*unsealed, string, error) {
+				defer clear(in.Secret)
+				out, err := s.verifyShare(ctx, string(in.Secret))
+				return out, "", err
+			})
+		},
+	}
+}
+
+func changeOf(c *changed) string {
+	if c == nil {
+		return ""
+	}
+	return c.Slot
+}
+
+// mostAdminBody is in bytes.
+const mostAdminBody = 64 << 10
+
+// answer performs an operator's act, one at a time, with an audit line, and replies. An error is text for the operator.
+func answer[In, Out any](s *sealer, name string, w http.ResponseWriter, q *http.Request, f func(context.Context, *In) (*Out, string, error)) {
+	in := new(In)
+	if err := json.NewDecoder(http.MaxBytesReader(w, q.Body, mostAdminBody)).Decode(in); err != nil {
+		http.Error(w, "the request is not understood: "+err.Error(), http.StatusBadRequest)
+		return
+	}
+	s.acts.Lock()
+	defer s.acts.Unlock()
+	ctx := context.WithoutCancel(q.Context()) // who hangs up does not leave half of it
+	out, detail, err := f(ctx, in)
+	if name != "" {
+		s.act(name, operatorOf(q), detail, err)
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
+		return
+	}
+	reply(w, out)
+}
+
+// operatorKey is the key of whose connection to the admin socket it is.
+type operatorKey struct{}
+
+// withOperator notes whose connection it is, as the system tells it.
+func withOperator(ctx context.Context, c net.Conn) context.Context {
+	who := "operator"
+	if u, ok := c.(*net.UnixConn); ok {
+		if raw, err := u.SyscallConn(); err == nil {
+			_ = raw.Control(func(fd uintptr) {
+				if cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
+					who = fmt.Sprintf("uid %d", cred.Uid)
+				}
+			})
+		}
+	}
+	return context.WithValue(ctx, operatorKey{}, who)
+}
+
+func operatorOf(q *http.Request) string {
+	who, _ := q.Context().Value(operatorKey{}).(string)
+	return who
+}
