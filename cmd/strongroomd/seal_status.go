@@ -27,7 +27,7 @@ type sealStatus struct {
 	Entropy     string        `json:"entropy"`
 	Objects     objectsStatus `json:"objects"`
 	ServerKeys  string        `json:"server_keys"`
-	Rewrap      moving    `json:"rewrap"`
+	Rewrap      moving        `json:"rewrap"`
 	Change      []string      `json:"change,omitempty"` // in the configuration
 	Configured  string        `json:"configured"`       // strategy
 }

@@ -44,7 +44,7 @@ type sealer struct {
 	wished   []string
 	shares   collection // to unseal
 	verified collection
-	moves  moves
+	moves    moves
 }
 
 // health is what was found when the active slot was opened last, to see whether it still opens.

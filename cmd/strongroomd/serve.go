@@ -249,6 +249,18 @@ func openStores(ctx context.Context, c *conf.Config, opened kmip.Cache, log *slo
 	return b, nil
 }
 
+// openBackends opens the database and the tokens, and the root key with what the configuration has.
+func openBackends(ctx context.Context, c *conf.Config, opened kmip.Cache, log *slog.Logger) (*backends, error) {
+	b, err := openStores(ctx, c, opened, log)
+	if err != nil {
+		return nil, err
+	}
+	if err := unsealHere(ctx, c, b, ""); err != nil {
+		return nil, errors.Join(err, b.close())
+	}
+	return b, nil
+}
+
 // protector resolves the identifier of a key that wraps others at rest. Who may wrap with it was decided at the door, when
 // the object was made; to open rows, the server needs nobody's grant.
 func (b *backends) protector(ctx context.Context, uid string) (kmip.Key, kmip.Attributes, error) {
