@@ -141,4 +141,3 @@ func intoToken(attributes kmip.Attributes, v *kmip.Value) bool {
 	block := v.KeyBlock()
 	return err == nil && token && block != nil && block.KeyWrappingData != nil
 }
-

@@ -179,3 +179,18 @@ func TestQueryObjects(t *testing.T) {
 		}
 	}
 }
+
+// TestLeaseEnds: what is past its Deactivation Date gets no lease. KMIP 2.1 §4.57, KMIP 1.4 §11.18.
+func TestLeaseEnds(t *testing.T) {
+	g := newRig(t, Limits{})
+	for v, want := range map[ttlv.Version]kmip.ResultReason{ttlv.V1_0: kmip.ResultReasonPermissionDenied, ttlv.V2_1: kmip.ResultReasonWrongKeyLifecycleState} {
+		c := g.client("alice", v)
+		q := aes("")
+		q.Attributes = q.Attributes.With(ttlv.TagActivationDate, time.Now().Add(-2*time.Hour))
+		fit := must[kmip.CreateResponse](t, c, kmip.OperationCreate, q).UniqueIdentifier
+		must[kmip.ObtainLeaseResponse](t, c, kmip.OperationObtainLease, &kmip.ObtainLeaseRequest{UniqueIdentifier: fit})
+		q.Attributes = q.Attributes.With(ttlv.TagDeactivationDate, time.Now().Add(-time.Hour))
+		expired := must[kmip.CreateResponse](t, c, kmip.OperationCreate, q).UniqueIdentifier
+		require.Equal(t, want, reason(t, c, kmip.OperationObtainLease, &kmip.ObtainLeaseRequest{UniqueIdentifier: expired}), "%v", v)
+	}
+}

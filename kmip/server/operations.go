@@ -50,7 +50,7 @@ var operations = []operation{
 	object(kmip.OperationDeleteAttribute, need{states: anyState}, (*Request).deleteAttribute),
 	object(kmip.OperationSetAttribute, need{states: anyState}, (*Request).setAttribute),
 	object(kmip.OperationCheck, need{states: existing}, (*Request).checkUse),
-	object(kmip.OperationObtainLease, need{states: in(kmip.StatePreActive, kmip.StateActive, kmip.StateDeactivated)}, (*Request).obtainLease),
+	object(kmip.OperationObtainLease, need{states: in(kmip.StatePreActive, kmip.StateActive)}, (*Request).obtainLease),
 	object(kmip.OperationGetUsageAllocation, need{states: in(kmip.StateActive), window: untilProtectStop}, (*Request).getUsageAllocation),
 	object(kmip.OperationAdjustAttribute, need{states: anyState}, (*Request).adjustAttribute),
 
