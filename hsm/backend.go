@@ -254,6 +254,7 @@ func (h *HSM) Register(ctx context.Context, o *kmip.Object, v *kmip.Value) error
 // that no grant of theirs fits the new ones. What cannot be completed is taken back.
 func (h *HSM) make(ctx context.Context, s *slot, objects []*kmip.Object, names []string, create func(*connection, session) ([]handle, error)) error {
 	var made []*object
+	var token tokenInfo
 	err := s.make(ctx, names, func(c *connection, ss session, try attempt) error {
 		for i, name := range names {
 			if err := c.free(ss, name); err != nil {
@@ -267,10 +268,14 @@ func (h *HSM) make(ctx context.Context, s *slot, objects []*kmip.Object, names [
 		if err == nil {
 			made, err = c.adopt(ss, handles, objects)
 		}
+		token = c.token
 		return err
 	})
 	if err != nil {
 		return err
+	}
+	if known, err := h.met(ctx, s); err == nil && known == (meeting{}) {
+		_ = h.meet(ctx, s, token) // noted at the next occasion otherwise
 	}
 	for i, o := range objects {
 		r := &kmip.Record{Attributes: recorded(o.Attributes), Grants: o.Grants}

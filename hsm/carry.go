@@ -159,7 +159,7 @@ func unwrapped(label string, a kmip.Attributes, v *kmip.Value) (template, error)
 			return nil, cannot(wrapTypeNotSupported, "a token unwraps private keys for RSA and elliptic curves")
 		}
 		t := template{{pkcs11.CKA_CLASS, number(pkcs11.CKO_PRIVATE_KEY)}, {pkcs11.CKA_KEY_TYPE, number(kind)}}
-		return append(append(append(t, placed(label, true)...), protection(a)...), allowed(a.UsageMask(), uses)...), nil
+		return append(append(append(t, placed(label, true)...), protection(a)...), allowed(a.UsageMask(), uses, privateUses)...), nil
 	}
 	return nil, cannot(kmip.ResultReasonKeyFormatTypeNotSupported, "a token unwraps symmetric keys that are Raw, and private keys that are PKCS #8, not %v", b.KeyFormatType)
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/miekg/pkcs11"
@@ -66,6 +67,9 @@ type Records interface {
 	Record(ctx context.Context, uid string) (kmip.Record, error)
 	PutRecord(ctx context.Context, uid string, r *kmip.Record) error
 	DropRecord(ctx context.Context, uid string) error
+
+	// Recorded lists the identifiers with that prefix, which ends with "::", of which anything is kept, grants included.
+	Recorded(ctx context.Context, prefix string) ([]string, error)
 }
 
 // An HSM is a kmip.Backend over all configured slots. It is safe for concurrent use.
@@ -74,6 +78,9 @@ type HSM struct {
 	log     *slog.Logger
 	modules []*module
 	slots   map[uint32]*slot
+
+	looking sync.WaitGroup // at what is stored and what is there
+	stop    context.CancelFunc
 }
 
 var _ kmip.Backend = (*HSM)(nil)
@@ -89,6 +96,8 @@ func Open(ctx context.Context, modules []Module, r Records, log *slog.Logger) (*
 		return nil, err
 	}
 	h := &HSM{records: r, log: log, slots: map[uint32]*slot{}}
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	h.stop = stop
 	for _, m := range modules {
 		loaded, err := loadModule(&m, log)
 		if err != nil {
@@ -100,7 +109,10 @@ func Open(ctx context.Context, modules []Module, r Records, log *slog.Logger) (*
 		}
 	}
 	for _, number := range h.Slots() {
-		_, _ = h.slots[number].connection(ctx) // says in the log what came of it
+		_, err := h.slots[number].connection(ctx) // says in the log what came of it
+		if err == nil && r != nil {
+			h.looking.Go(func() { h.compare(background, h.slots[number]) })
+		}
 	}
 	return h, nil
 }
@@ -165,6 +177,8 @@ func faultsIn(modules []Module) (all []error) {
 
 // Close ends all sessions, once the operations in the modules are done, and finalizes the modules.
 func (h *HSM) Close() error {
+	h.stop()
+	h.looking.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	for _, s := range h.slots {

@@ -213,6 +213,11 @@ type KeyInfo struct {
 	Sensitive        bool     `json:"sensitive"`
 	Extractable      bool     `json:"extractable"`
 	Usage            []string `json:"usage"` // encrypt, decrypt, sign, verify, wrap, unwrap, derive
+
+	// What the database keeps of it, where the operator's command asked.
+	Recorded bool     `json:"stored"`
+	Names    []string `json:"names,omitempty"`
+	Grants   int      `json:"grants"`
 }
 
 // Keys lists every key of a slot's token, also those that have no identifier of their own.

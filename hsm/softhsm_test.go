@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -243,4 +244,16 @@ func (m *memory) DropRecord(_ context.Context, uid string) error {
 	defer m.mu.Unlock()
 	delete(m.records, uid)
 	return nil
+}
+
+func (m *memory) Recorded(_ context.Context, prefix string) (uids []string, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for uid := range m.records {
+		if strings.HasPrefix(uid, prefix) {
+			uids = append(uids, uid)
+		}
+	}
+	slices.Sort(uids)
+	return uids, nil
 }

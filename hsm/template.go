@@ -5,6 +5,7 @@ import (
 	"crypto/rsa"
 	"encoding/asn1"
 	"math/big"
+	"slices"
 	"strings"
 
 	"github.com/miekg/pkcs11"
@@ -89,9 +90,15 @@ func rsaPublicUses(mask kmip.CryptographicUsageMask) []use {
 	return rsaPublic
 }
 
-// allowed are the attributes that a mask asks for; all of them where there is none.
-func allowed(mask kmip.CryptographicUsageMask, uses []use) template {
+// allowed are the attributes that a mask asks for, all of them where there is none, and false for every other of the class: what is
+// not said SoftHSM, for one, allows.
+func allowed(mask kmip.CryptographicUsageMask, uses []use, every []uint) template {
 	var t template
+	for _, u := range every {
+		if !slices.ContainsFunc(uses, func(x use) bool { return x.attribute == u }) {
+			t = append(t, attribute{u, flag(false)})
+		}
+	}
 	for _, u := range uses {
 		t = append(t, attribute{u.attribute, flag(mask == 0 && u.mask != 0 || mask&u.mask != 0)})
 	}
@@ -127,22 +134,22 @@ func secretKey(label string, a kmip.Attributes) (making, error) {
 	}
 	t := template{{pkcs11.CKA_CLASS, number(pkcs11.CKO_SECRET_KEY)}, {pkcs11.CKA_KEY_TYPE, number(kind)},
 		{pkcs11.CKA_VALUE_LEN, number(uint(bits / 8))}}
-	t = append(append(append(t, placed(label, true)...), protection(a)...), allowed(a.UsageMask(), uses)...)
+	t = append(append(append(t, placed(label, true)...), protection(a)...), allowed(a.UsageMask(), uses, secretUses)...)
 	return making{mechanism, t}, nil
 }
 
 // keyPair says how the two halves are made.
 func keyPair(label, publicLabel string, private, public kmip.Attributes) (mechanism uint, pub, priv template, err error) {
-	uses, publicUses := ecPrivate, ecPublic
+	uses, others := ecPrivate, ecPublic
 	switch algorithm := private.Algorithm(); {
 	case algorithm == kmip.CryptographicAlgorithmRSA:
-		mechanism, uses, publicUses = pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN, rsaPrivate, rsaPublicUses(public.UsageMask())
+		mechanism, uses, others = pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN, rsaPrivate, rsaPublicUses(public.UsageMask())
 		pub, err = rsaSize(private.Length())
 	case ellipticAlgorithm(algorithm):
 		mechanism = pkcs11.CKM_EC_KEY_PAIR_GEN
 		pub, err = curveParameters(private)
 	case algorithm == kmip.CryptographicAlgorithmEd25519:
-		mechanism, uses, publicUses = ckmEdwardsPairGen, edPrivate, ecPublic
+		mechanism, uses, others = ckmEdwardsPairGen, edPrivate, ecPublic
 		pub, err = edwardsAsked(private)
 	default:
 		err = invalid("a token makes no key pairs for %v, only RSA, ECDSA, ECDH and Ed25519", algorithm)
@@ -150,13 +157,13 @@ func keyPair(label, publicLabel string, private, public kmip.Attributes) (mechan
 	if err != nil {
 		return 0, nil, nil, err
 	}
-	pub = append(append(pub, placed(publicLabel, false)...), allowed(public.UsageMask(), publicUses)...)
+	pub = append(append(pub, placed(publicLabel, false)...), allowed(public.UsageMask(), others, publicUses)...)
 	for i := range pub {
 		if pub[i].Type == pkcs11.CKA_ID {
 			pub[i].Value = []byte(label)
 		}
 	}
-	priv = append(append(placed(label, true), protection(private)...), allowed(private.UsageMask(), uses)...)
+	priv = append(append(placed(label, true), protection(private)...), allowed(private.UsageMask(), uses, privateUses)...)
 	if mechanism == ckmEdwardsPairGen {
 		priv = append(priv, attribute{pkcs11.CKA_KEY_TYPE, number(ckkEdwards)})
 	}

@@ -224,7 +224,7 @@ func privateMaterial(label string, a kmip.Attributes, kb *kmip.KeyBlock) (templa
 	if err != nil {
 		return nil, err
 	}
-	return append(append(append(t, placed(label, true)...), protection(a)...), allowed(a.UsageMask(), uses)...), nil
+	return append(append(append(t, placed(label, true)...), protection(a)...), allowed(a.UsageMask(), uses, privateUses)...), nil
 }
 
 func publicMaterial(label string, a kmip.Attributes, kb *kmip.KeyBlock) (template, error) {
@@ -256,7 +256,7 @@ func publicMaterial(label string, a kmip.Attributes, kb *kmip.KeyBlock) (templat
 	if err != nil {
 		return nil, err
 	}
-	return append(append(t, paired(label)...), allowed(a.UsageMask(), uses)...), nil
+	return append(append(t, paired(label)...), allowed(a.UsageMask(), uses, publicUses)...), nil
 }
 
 func formatRefused(kb *kmip.KeyBlock) error {

@@ -59,9 +59,10 @@ func (h *HSM) OpenWrapped(ctx context.Context, wrapping string, kept []byte, a k
 
 // usedAs is the template of the session object that computes: sensitive, not extractable, for what the usage mask allows.
 func usedAs(w *wrapped, a kmip.Attributes) template {
-	uses := aesUses(a.UsageMask())
+	uses, every := aesUses(a.UsageMask()), privateUses
 	switch kindOf(w.class, w.kind) {
 	case wrapSecret:
+		every = secretUses
 		switch {
 		case w.kind != pkcs11.CKK_AES:
 			uses = hmacUses
@@ -74,7 +75,7 @@ func usedAs(w *wrapped, a kmip.Attributes) template {
 		uses = []use{{pkcs11.CKA_SIGN, signs}}
 	}
 	t := returning(w.class, w.kind)
-	for _, x := range allowed(a.UsageMask(), uses) {
+	for _, x := range allowed(a.UsageMask(), uses, every) {
 		if !slices.ContainsFunc(t, func(y attribute) bool { return x.Type == y.Type }) {
 			t = append(t, x)
 		}

@@ -15,6 +15,7 @@ const (
 	insertRecord = `INSERT INTO records (uid, attributes, revision) VALUES ($1, $2, 1) ON CONFLICT (uid) DO NOTHING`
 	updateRecord = `UPDATE records SET attributes = $1, revision = revision + 1 WHERE uid = $2 AND revision = $3`
 	deleteRecord = `DELETE FROM records WHERE uid = $1`
+	listRecords  = `SELECT uid FROM records WHERE uid >= $1 AND uid < $2 UNION SELECT uid FROM grants WHERE uid >= $1 AND uid < $2 ORDER BY uid`
 )
 
 // isNoRows says that a query for one row found none.
@@ -95,4 +96,21 @@ func (s *Store) DropRecord(ctx context.Context, uid string) error {
 		return err
 	}
 	return s.writer.write(ctx, write, func() { s.records.drop(uid) })
+}
+
+// Recorded lists the identifiers of keys in tokens with a prefix, which ends with "::", of which anything is kept.
+func (s *Store) Recorded(ctx context.Context, prefix string) (uids []string, err error) {
+	rows, err := s.readers.QueryContext(ctx, listRecords, prefix, strings.TrimSuffix(prefix, ":")+";") // what follows ':'
+	if err != nil {
+		return nil, fmt.Errorf("listing the records of %q: %w", prefix, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var uid string
+		if err := rows.Scan(&uid); err != nil {
+			return nil, err
+		}
+		uids = append(uids, uid)
+	}
+	return uids, rows.Err()
 }

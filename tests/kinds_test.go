@@ -300,8 +300,7 @@ func rows() []row {
 			return k.do(kmip.OperationCreate, &kmip.CreateRequest{ObjectType: kmip.ObjectTypeSymmetricKey, Attributes: aes(string(k.aes()))})
 		}},
 
-		// A key in a token has no name by itself: its replacement is named by the client.
-		{"Re-key without a name", 0, kmip.ResultReasonInvalidField, onAES(kmip.OperationReKey, func(uid kmip.UniqueIdentifier) any { return &kmip.ReKeyRequest{UniqueIdentifier: uid} })},
+		{"Re-key without a name", 0, 0, onAES(kmip.OperationReKey, func(uid kmip.UniqueIdentifier) any { return &kmip.ReKeyRequest{UniqueIdentifier: uid} })},
 		{"Re-key", 0, 0, func(k *kind) error {
 			return k.do(kmip.OperationReKey, &kmip.ReKeyRequest{UniqueIdentifier: k.aes(), Attributes: named(k.name())})
 		}},

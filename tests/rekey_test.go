@@ -1,7 +1,9 @@
 package tests
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -21,10 +23,7 @@ func TestReKeyInToken(t *testing.T) {
 	old, err := encrypt(t, admin, "hsm::4::first", []byte("before"))
 	require.NoError(t, err)
 
-	e := refusal(t, perform(t, admin, kmip.OperationReKey, &kmip.ReKeyRequest{UniqueIdentifier: "hsm::4::first"}))
-	require.Equal(t, kmip.ResultReasonInvalidField, e.Reason)
-	require.Contains(t, e.Message, "hsm::<slot>::<label>")
-	e = refusal(t, perform(t, admin, kmip.OperationReKey, &kmip.ReKeyRequest{UniqueIdentifier: "hsm::4::first", Attributes: named("in-the-database")}))
+	e := refusal(t, perform(t, admin, kmip.OperationReKey, &kmip.ReKeyRequest{UniqueIdentifier: "hsm::4::first", Attributes: named("in-the-database")}))
 	require.Equal(t, kmip.ResultReasonInvalidField, e.Reason)
 
 	q := &kmip.ReKeyRequest{UniqueIdentifier: "hsm::4::first", Attributes: named("hsm::4::second")}
@@ -33,6 +32,21 @@ func TestReKeyInToken(t *testing.T) {
 	made := do[kmip.ReKeyResponse](t, admin, kmip.OperationReKey, q)
 	require.Equal(t, kmip.UniqueIdentifier("hsm::4::second"), made.UniqueIdentifier)
 	require.Contains(t, s.tool("-O"), "second")
+
+	// Without a name it gets one; its dates move by the offset (KMIP 2.1 table 303).
+	later := ttlv.Interval(3600)
+	create(t, admin, aes("hsm::4::dated").With(ttlv.TagDeactivationDate, born.AddDate(40, 0, 0)))
+	for _, want := range []string{"hsm::4::dated-2", "hsm::4::dated-3"} {
+		old := strings.Replace(strings.Replace(want, "-2", "", 1), "-3", "-2", 1)
+		again := do[kmip.ReKeyResponse](t, admin, kmip.OperationReKey, &kmip.ReKeyRequest{UniqueIdentifier: kmip.UniqueIdentifier(old), Offset: &later})
+		require.Equal(t, kmip.UniqueIdentifier(want), again.UniqueIdentifier)
+	}
+	dated := do[kmip.GetAttributesResponse](t, admin, kmip.OperationGetAttributes, &kmip.GetAttributesRequest{UniqueIdentifier: "hsm::4::dated-2"}).Attributes
+	require.Equal(t, kmip.StatePreActive, dated.State(time.Now()))
+	activation, _ := kmip.Get[time.Time](dated, ttlv.TagActivationDate)
+	require.WithinDuration(t, time.Now().Add(time.Hour), activation, time.Minute)
+	deactivation, _ := kmip.Get[time.Time](dated, ttlv.TagDeactivationDate)
+	require.Equal(t, born.AddDate(40, 0, 0).Add(activation.Sub(born)).Unix(), deactivation.Unix())
 	works(t, admin, "hsm::4::second")
 	clear, err := decrypt(t, admin, old)
 	require.NoError(t, err)

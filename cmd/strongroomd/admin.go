@@ -32,8 +32,8 @@ type admin struct {
 	done   chan struct{}
 }
 
-// openAdmin listens on the socket of a data folder, and answers requests by their pattern. A socket that a server left behind is replaced; one that a running
-// server answers is not.
+// openAdmin listens on the socket of a data folder, and answers requests by their pattern. A socket that a server left behind is
+// replaced; one that a running server answers is not.
 func openAdmin(folder string, answers map[string]http.HandlerFunc, log *slog.Logger) (*admin, error) {
 	path := filepath.Join(folder, socketName)
 	if c, err := net.Dial("unix", path); err == nil {
@@ -98,7 +98,7 @@ type noServer struct{ error }
 func (n noServer) Unwrap() error { return n.error }
 
 // askTime is how long an operator's command waits: keys of RSA take a token their time.
-const askTime = 2 * time.Minute
+const askTime = 5 * time.Minute
 
 // ask performs a request at the admin socket of the configured server.
 func ask(ctx context.Context, c *conf.Config, method, path string, answer any) error {
@@ -131,7 +131,7 @@ func tell(ctx context.Context, c *conf.Config, method, path string, in, answer a
 		return noServer{fmt.Errorf("no server answers at %s: is it running, and are you its operator? %w", socket, err)}
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	body, err := io.ReadAll(io.LimitReader(response.Body, 256<<20))
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ import (
 func hsmCommand() *cobra.Command {
 	cmd := group("hsm", "Look at the HSMs of the configuration, and make keys in them")
 	cmd.PersistentFlags().Bool("json", false, "answer with JSON")
-	cmd.AddCommand(hsmSlotsCommand(), hsmInfoCommand(), hsmMechanismsCommand(), hsmTestCommand(), hsmKeysCommand(), hsmGenerateCommand(), hsmBenchCommand(), hsmRewrapCommand())
+	cmd.AddCommand(hsmSlotsCommand(), hsmInfoCommand(), hsmMechanismsCommand(), hsmTestCommand(), hsmKeysCommand(), hsmAdoptCommand(), hsmPruneCommand(), hsmGenerateCommand(), hsmBenchCommand(), hsmRewrapCommand())
 	return cmd
 }
 
@@ -252,8 +252,9 @@ func hsmKeysCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "keys [SLOT]",
 		Short: "List the keys in a slot's token, also those that no client can name",
-		Long: "List the keys in a slot's token as the token tells them. A key without a unique identifier has no label, or one that another\n" +
-			"key has too: no client can name it before that is mended (pkcs11-tool changes labels).",
+		Long: "List the keys in a slot's token as the token tells them, and whether something is stored of each: one of the class \"gone\" is not\n" +
+			"in the token any more, and strongroomd hsm prune forgets it. A key without a unique identifier has neither label nor CKA_ID,\n" +
+			"or shares both with another one: no client can name it before that is mended (pkcs11-tool --set-id).",
 		Example: "  strongroomd hsm keys 4 --config /etc/strongroom/strongroom.toml",
 		Args:    arguments(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -262,10 +263,11 @@ func hsmKeysCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
+				keys = records(cmd, number, keys)
 				yes := map[bool]string{true: "yes", false: "no"}
-				return show(cmd, keys, "UNIQUE IDENTIFIER\tLABEL\tID\tCLASS\tTYPE\tBITS\tSENSITIVE\tEXTRACTABLE\tUSAGE", func(k hsm.KeyInfo) []any {
-					return []any{dash(k.UniqueIdentifier), dash(k.Label), dash(k.ID), k.Class, k.Type, k.Bits, yes[k.Sensitive], yes[k.Extractable],
-						dash(strings.Join(k.Usage, ","))}
+				return show(cmd, keys, "UNIQUE IDENTIFIER\tLABEL\tID\tCLASS\tTYPE\tBITS\tSENSITIVE\tEXTRACTABLE\tUSAGE\tSTORED\tNAMES\tGRANTS", func(k hsm.KeyInfo) []any {
+					return []any{dash(k.UniqueIdentifier), dash(k.Label), dash(k.ID), k.Class, dash(k.Type), k.Bits, yes[k.Sensitive], yes[k.Extractable],
+						dash(strings.Join(k.Usage, ",")), yes[k.Recorded], dash(strings.Join(k.Names, ",")), k.Grants}
 				})
 			})
 		},

@@ -129,6 +129,9 @@ func serve(ctx context.Context, load func() (*conf.Config, error), log *slog.Log
 	answers["POST /cache/purge"] = purge(opened, log)
 	answers["POST /hsm/rewrap"] = backends.rewraps(log)
 	maps.Copy(answers, sealer.answers(life))
+	if backends.hsm != nil {
+		answerEstate(answers, backends.hsm, &operatorLog{audit, log})
+	}
 	operator, err := openAdmin(c.DataDir, answers, log)
 	if err != nil {
 		return err

@@ -1,7 +1,10 @@
 package server
 
 import (
+	"errors"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"strongroom/kmip"
@@ -24,7 +27,7 @@ func (r *Request) reKey(old *kmip.Object, q *kmip.ReKeyRequest) (*kmip.ReKeyResp
 	if err != nil {
 		return nil, err
 	}
-	if err := replaceable(old, given); err != nil {
+	if given, err = r.replaceable(old, given); err != nil {
 		return nil, err
 	}
 	k := call{operation: kmip.OperationReKey}
@@ -74,7 +77,7 @@ func (r *Request) reKeyKeyPair(old *kmip.Object, q *kmip.ReKeyKeyPairRequest) (*
 	if err != nil {
 		return nil, err
 	}
-	if err := replaceable(old, given); err != nil {
+	if given, err = r.replaceable(old, given); err != nil {
 		return nil, err
 	}
 	k := call{operation: kmip.OperationReKeyKeyPair}
@@ -219,18 +222,55 @@ func hasMaterial(o *kmip.Object) error {
 	return nil
 }
 
-// replaceable refuses a replacement that would live elsewhere than the key it replaces. A key in a token gets no name by itself.
-func replaceable(old *kmip.Object, given kmip.Attributes) error {
+// replaceable refuses a replacement that would live elsewhere than the key it replaces, and names one in a token that the request
+// does not name.
+func (r *Request) replaceable(old *kmip.Object, given kmip.Attributes) (kmip.Attributes, error) {
 	uid, ok := kmip.Get[string](given, ttlv.TagUniqueIdentifier)
 	_, _, before, _ := kmip.HSMKey(old.UniqueIdentifier)
 	_, _, after, _ := kmip.HSMKey(uid)
 	switch {
 	case before && !ok:
-		return kmip.Errorf(kmip.ResultReasonInvalidField, "the replacement of %q needs a name in the token: give its Unique Identifier, hsm::<slot>::<label>, among the attributes", old.UniqueIdentifier)
+		uid, err := r.nextLabel(old)
+		return given.With(ttlv.TagUniqueIdentifier, uid), err
 	case before != after:
-		return kmip.Errorf(kmip.ResultReasonInvalidField, "%q cannot replace %q: a key in a token is replaced by one in a token, a key of the database by one of the database", uid, old.UniqueIdentifier)
+		return nil, kmip.Errorf(kmip.ResultReasonInvalidField, "%q cannot replace %q: a key in a token is replaced by one in a token, a key of the database by one of the database", uid, old.UniqueIdentifier)
 	}
-	return nil
+	return given, nil
+}
+
+// mostLabels is how many labels are tried for a replacement.
+const mostLabels = 100
+
+// nextLabel is the identifier of a replacement in a token: the label with the next free number behind it, from 2. Who may make keys
+// there may know which are there.
+func (r *Request) nextLabel(old *kmip.Object) (string, error) {
+	if _, err := r.creates(old.UniqueIdentifier); err != nil {
+		return "", err
+	}
+	slot, label, _, err := kmip.HSMKey(old.UniqueIdentifier)
+	if err != nil {
+		return "", err
+	}
+	number := 1
+	if _, replaced := linkOf(old, kmip.LinkTypeReplacedObjectLink); replaced {
+		if at := strings.LastIndexByte(label, '-'); at > 0 {
+			if n, err := strconv.Atoi(label[at+1:]); err == nil && n > 1 && n < 1<<20 {
+				label, number = label[:at], n
+			}
+		}
+	}
+	for range mostLabels {
+		number++
+		uid := kmip.HSMIdentifier(slot, label+"-"+strconv.Itoa(number))
+		_, err := r.server.HSM.Object(r.ctx, uid)
+		if errors.Is(err, kmip.ErrNotFound) {
+			return uid, nil
+		}
+		if err != nil && kmip.ReasonOf(err) != kmip.ResultReasonInvalidField {
+			return "", err
+		}
+	}
+	return "", kmip.Errorf(kmip.ResultReasonInvalidField, "the replacement of %q needs a name in the token: give its Unique Identifier, hsm::<slot>::<label>, among the attributes", old.UniqueIdentifier)
 }
 
 // succeeds makes o the replacement of old.
