@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -110,6 +111,11 @@ func withEstate(cmd *cobra.Command, number uint32, f func(context.Context, estat
 	}
 	if answers(c) {
 		return f(cmd.Context(), remoteEstate{c})
+	}
+	if path, ok := strings.CutPrefix(c.Store.URL, "sqlite:"); ok {
+		if _, err := os.Stat(path); err != nil {
+			return fmt.Errorf("there is no database: %w", err)
+		}
 	}
 	s, err := store.Open(cmd.Context(), c.Store.URL, store.Options{})
 	if err != nil {
