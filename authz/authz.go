@@ -31,8 +31,8 @@ type Table struct {
 	// SlotAdmin has the administrators of slots that have their own, in place of HSMAdmin.
 	SlotAdmin map[uint32][]string
 
-	Create   []string // make database keys: Create, Create Key Pair, Register, Import
-	Govern   []string // set what holds for all objects: Set Constraints, Set Defaults
+	Create []string // make database keys: Create, Create Key Pair, Register, Import
+	Govern []string // set what holds for all objects: Set Constraints, Set Defaults
 }
 
 // Allow says whether identity may perform op on an object that exists. Who may not, and does not see the object either
