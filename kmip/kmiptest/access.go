@@ -48,12 +48,12 @@ func testDestroy(t *testing.T, s *suite) {
 	uid := s.generate(t, "k").UniqueIdentifier
 	other := s.generate(t, "other").UniqueIdentifier
 	s.destroy(t, uid)
-	requireEncrypts(t, s.object(t, other).Key)
+	s.requireEncrypts(t, s.object(t, other).Key)
 	got, err := s.Object(t.Context(), uid)
 	if !s.KeepsDestroyed {
 		require.ErrorIs(t, err, kmip.ErrNotFound)
 		s.generate(t, "k")
-		requireEncrypts(t, s.object(t, uid).Key)
+		s.requireEncrypts(t, s.object(t, uid).Key)
 		return
 	}
 	require.NoError(t, err)
@@ -71,9 +71,9 @@ func testDestroy(t *testing.T, s *suite) {
 func testDestroyEndsUse(t *testing.T, s *suite) {
 	uid := s.generate(t, "k").UniqueIdentifier
 	held := s.object(t, uid)
-	requireEncrypts(t, held.Key)
+	s.requireEncrypts(t, held.Key)
 	s.destroy(t, uid)
-	_, err := held.Key.Encrypt(t.Context(), encryptRequest())
+	_, err := held.Key.Encrypt(t.Context(), s.encryptRequest())
 	require.Error(t, err)
 }
 

@@ -81,32 +81,46 @@ func symmetric(material []byte) *kmip.Value {
 	}}}
 }
 
-var gcm = &kmip.CryptographicParameters{BlockCipherMode: kmip.BlockCipherModeGCM}
-
-func encryptRequest() *kmip.EncryptRequest {
-	return &kmip.EncryptRequest{CryptographicParameters: gcm, Data: []byte("plain"), AuthenticatedEncryptionAdditionalData: []byte("more")}
+// parameters are those of the suite's encryption.
+func (s *suite) parameters() *kmip.CryptographicParameters {
+	if s.WithoutGCM {
+		return &kmip.CryptographicParameters{BlockCipherMode: kmip.BlockCipherModeCBC, PaddingMethod: kmip.PaddingMethodPKCS5}
+	}
+	return &kmip.CryptographicParameters{BlockCipherMode: kmip.BlockCipherModeGCM}
 }
 
-func encrypt(t *testing.T, k kmip.Key) *kmip.EncryptResponse {
+// additional is the data that is authenticated with what is encrypted.
+func (s *suite) additional() []byte {
+	if s.WithoutGCM {
+		return nil
+	}
+	return []byte("more")
+}
+
+func (s *suite) encryptRequest() *kmip.EncryptRequest {
+	return &kmip.EncryptRequest{CryptographicParameters: s.parameters(), Data: []byte("plain"), AuthenticatedEncryptionAdditionalData: s.additional()}
+}
+
+func (s *suite) encrypt(t *testing.T, k kmip.Key) *kmip.EncryptResponse {
 	t.Helper()
 	require.NotNil(t, k)
-	sealed, err := k.Encrypt(t.Context(), encryptRequest())
+	sealed, err := k.Encrypt(t.Context(), s.encryptRequest())
 	require.NoError(t, err)
 	return sealed
 }
 
-func requireDecrypts(t *testing.T, k kmip.Key, sealed *kmip.EncryptResponse) {
+func (s *suite) requireDecrypts(t *testing.T, k kmip.Key, sealed *kmip.EncryptResponse) {
 	t.Helper()
 	opened, err := k.Decrypt(t.Context(), &kmip.DecryptRequest{
-		CryptographicParameters: gcm, Data: sealed.Data, IVCounterNonce: sealed.IVCounterNonce,
-		AuthenticatedEncryptionTag: sealed.AuthenticatedEncryptionTag, AuthenticatedEncryptionAdditionalData: []byte("more"),
+		CryptographicParameters: s.parameters(), Data: sealed.Data, IVCounterNonce: sealed.IVCounterNonce,
+		AuthenticatedEncryptionTag: sealed.AuthenticatedEncryptionTag, AuthenticatedEncryptionAdditionalData: s.additional(),
 	})
 	require.NoError(t, err)
 	require.Equal(t, "plain", string(opened.Data))
 }
 
 // requireEncrypts sees a key encrypt and decrypt.
-func requireEncrypts(t *testing.T, k kmip.Key) {
+func (s *suite) requireEncrypts(t *testing.T, k kmip.Key) {
 	t.Helper()
-	requireDecrypts(t, k, encrypt(t, k))
+	s.requireDecrypts(t, k, s.encrypt(t, k))
 }
