@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* The structures of PKCS#11 2.40 §3, with the platform's own alignment, as every module for Unix has them. */
@@ -99,7 +100,7 @@ typedef struct {
 _Static_assert(sizeof(ck_functions) == 69 * sizeof(void *), "68 functions after the version");
 
 enum {
-	CKR_OK = 0, CKR_ATTRIBUTE_SENSITIVE = 0x11, CKR_ATTRIBUTE_TYPE_INVALID = 0x12,
+	CKR_OK = 0, CKR_HOST_MEMORY = 2, CKR_FUNCTION_NOT_SUPPORTED = 0x54, CKR_ATTRIBUTE_SENSITIVE = 0x11, CKR_ATTRIBUTE_TYPE_INVALID = 0x12,
 	CKR_TEMPLATE_INCONSISTENT = 0xD1, CKR_OPERATION_NOT_INITIALIZED = 0x91, CKR_BUFFER_TOO_SMALL = 0x150,
 	CKF_OS_LOCKING_OK = 2, CKF_SERIAL_RW = 6, CKU_USER = 1, CKZ_DATA_SPECIFIED = 1,
 	MAX_ATTRIBUTES = 40,
@@ -170,6 +171,19 @@ static ck_mechanism build(params *p, SR_MECHANISM) {
 #define MECHANISM type, kind, iv, iv_len, extra, extra_len, a, b, c
 #define TEMPLATE(t) t##_types, t##_sizes, t##_count, t##_values
 
+static ck_ulong absent(void) { return CKR_FUNCTION_NOT_SUPPORTED; }
+
+/* whole is a copy of a function list in which functions that a module leaves out say so when they are called. */
+static ck_functions *whole(const ck_functions *list) {
+	ck_functions *copy = malloc(sizeof *copy);
+	if (!copy) return NULL;
+	memcpy(copy, list, sizeof *copy);
+	void **f = (void **)&copy->initialize;
+	for (int i = 0; i < 68; i++)
+		if (!f[i]) *(ck_ulong(**)(void))&f[i] = absent;
+	return copy;
+}
+
 void *sr_open(const char *path, char *why, ck_ulong why_len, ck_ulong *rv) {
 	*rv = CKR_OK;
 	void *dl = dlopen(path, RTLD_NOW | RTLD_LOCAL);
@@ -186,7 +200,14 @@ void *sr_open(const char *path, char *why, ck_ulong why_len, ck_ulong *rv) {
 	}
 	ck_functions *f = NULL;
 	*rv = list(&f);
-	return *rv == CKR_OK ? f : NULL;
+	if (*rv != CKR_OK) return NULL;
+	if (!f || f->version.major < 2) {
+		snprintf(why, why_len, "%s: its function list is of Cryptoki %d.%d, 2.20 is the least that is used", path, f ? f->version.major : 0, f ? f->version.minor : 0);
+		return NULL;
+	}
+	ck_functions *copy = whole(f);
+	if (!copy) *rv = CKR_HOST_MEMORY;
+	return copy;
 }
 
 ck_ulong sr_initialize(void *m, char *parameters) {

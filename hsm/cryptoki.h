@@ -1,6 +1,6 @@
 /*
  * The part of PKCS#11 2.40 that Strongroom calls, and one C function for each crossing from Go. Every function here takes
- * plain buffers that Go owns, builds mechanisms and templates on its own stack, allocates nothing and keeps nothing.
+ * plain buffers that Go owns, builds mechanisms and templates on its own stack, allocates nothing and keeps nothing; but for sr_open.
  */
 #ifndef STRONGROOM_CRYPTOKI_H
 #define STRONGROOM_CRYPTOKI_H
@@ -32,7 +32,10 @@ enum { SR_ENCRYPT, SR_DECRYPT, SR_SIGN };
 /* A template in pieces: the types, the sizes, and the values one after another, each at a multiple of eight. */
 #define SR_TEMPLATE(t) ck_ulong *t##_types, ck_ulong *t##_sizes, ck_ulong t##_count, ck_byte *t##_values
 
-/* sr_open loads a library and gives its function list, or writes why it could not. */
+/*
+ * sr_open loads a library and gives its function list, or writes why it could not. The list has the 68 functions of every version
+ * from 2.01 on; modules for 3.0 and later give one for 2.40 as well (PKCS#11 3.0 §5.4, C_GetFunctionList). It is a copy, for good.
+ */
 void *sr_open(const char *path, char *why, ck_ulong why_len, ck_ulong *rv);
 
 /* parameters, which may be NULL, goes into the reserved member: NSS reads it, and keeps it. */

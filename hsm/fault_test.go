@@ -334,6 +334,32 @@ func TestCreateThatTimesOut(t *testing.T) {
 	require.NoError(t, encrypts(t.Context(), h, "k"))
 }
 
+// A module for an older version of PKCS#11, with functions that it does not have, is used for what it has.
+func TestModuleWithoutFunctions(t *testing.T) {
+	newToken(t, label(t))
+	shim := hsmtest.New(t, softHSM.library)
+	shim.Claims("2.30", "GenerateRandom", "WrapKey", "UnwrapKey", "SeedRandom", "WaitForSlotEvent", "GetFunctionStatus", "CopyObject")
+	h, err := Open(t.Context(), []Module{{Library: shim.Library, Env: shim.Env, Isolation: "none",
+		Slots: []Slot{{Number: 4, TokenLabel: label(t), PIN: pin(testPIN)}}}}, &memory{}, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, h.Close()) })
+	status := h.Status(t.Context())[0]
+	require.True(t, status.Healthy, status.Error)
+	require.Contains(t, status.Mechanisms, "AES GCM")
+	require.NotContains(t, status.Mechanisms, "AES NISTKeyWrap")
+	aesKeyOf(t, h, "k")
+	require.NoError(t, encrypts(t.Context(), h, "k"))
+	err = h.Random(t.Context(), 4, make([]byte, 16))
+	require.ErrorContains(t, err, "CKR_FUNCTION_NOT_SUPPORTED")
+	require.Equal(t, kmip.ResultReasonOperationNotSupported, kmip.ReasonOf(err))
+
+	old := hsmtest.New(t, softHSM.library)
+	old.Claims("1.0")
+	_, err = Open(t.Context(), []Module{{Library: old.Library, Env: old.Env, Isolation: "none",
+		Slots: []Slot{{Number: 4, TokenLabel: label(t), PIN: pin(testPIN)}}}}, &memory{}, slog.New(slog.DiscardHandler))
+	require.ErrorContains(t, err, "its function list is of Cryptoki 1.0")
+}
+
 // A wrong PIN and a token that would lock are not tried again, whatever clients ask.
 func TestOneLoginForManyRequests(t *testing.T) {
 	h, shim := shimmed(t, nil)

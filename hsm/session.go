@@ -197,7 +197,7 @@ func (c *connection) alive(s session) error {
 		return err
 	}
 	var b [16]byte
-	if err := c.module.lib.random(s, b[:]); err != nil {
+	if err := c.module.lib.random(s, b[:]); err != nil && !is(err, pkcs11.CKR_FUNCTION_NOT_SUPPORTED) && !is(err, pkcs11.CKR_RANDOM_NO_RNG) {
 		return gone(err)
 	}
 	c.probed.Store(time.Now().UnixNano())

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -94,19 +95,27 @@ func Make(dir, module string) (*Shim, error) {
 		return nil, err
 	}
 	s.plans = unsafe.Slice((*plan)(unsafe.Pointer(unsafe.SliceData(s.control))), len(Functions))
-	s.Env = map[string]string{"SHIM_MODULE": module, "SHIM_CONTROL": control}
+	s.Env = map[string]string{"SHIM_MODULE": module, "SHIM_CONTROL": control, "SHIM_VERSION": "", "SHIM_WITHOUT": ""}
 	return s, nil
 }
 
 // Close ends what the test has of the shim. The module goes on as it was told last.
 func (s *Shim) Close() error { return syscall.Munmap(s.control) }
 
+// Claims makes the module one of another version of PKCS#11, and without some functions. It is said before the module is loaded.
+func (s *Shim) Claims(version string, without ...string) {
+	s.Env["SHIM_VERSION"] = version
+	for _, f := range without {
+		s.Env["SHIM_WITHOUT"] += fmt.Sprintf("%d ", number(f))
+	}
+}
+
 // of is the plan of a function.
-func (s *Shim) of(function string) *plan {
-	for i, name := range Functions {
-		if name == function {
-			return &s.plans[i]
-		}
+func (s *Shim) of(function string) *plan { return &s.plans[number(function)] }
+
+func number(function string) int {
+	if i := slices.Index(Functions, function); i >= 0 {
+		return i
 	}
 	panic(fmt.Sprintf("hsmtest: PKCS#11 has no C_%s", function))
 }

@@ -1,7 +1,8 @@
 /*
  * A PKCS#11 module that forwards every call to another one, and does to calls what a file says: fails them, delays them,
  * hangs in them, ends the process. SHIM_MODULE is the path of the other module, SHIM_CONTROL the file, which a test maps as
- * well (shim.go has its layout).
+ * well (shim.go has its layout). SHIM_VERSION, as "2.30", is the version that the list of functions says it is of, and
+ * SHIM_WITHOUT the numbers of functions that are not in it.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -119,6 +120,15 @@ static word begin(void) {
 #define SET(n) list.f[n] = (word (*)())f##n;
 	EACH(SET)
 	list.f[3] = (word (*)())own_list;
+	const char *version = getenv("SHIM_VERSION"), *without = getenv("SHIM_WITHOUT");
+	if (version) sscanf(version, "%hhu.%hhu", &list.version[0], &list.version[1]);
+	while (without && *without) {
+		char *end;
+		unsigned long n = strtoul(without, &end, 10);
+		if (end == without) break;
+		if (n < FUNCTIONS) list.f[n] = NULL;
+		without = end;
+	}
 	return 0;
 }
 
