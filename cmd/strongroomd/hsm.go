@@ -21,7 +21,7 @@ import (
 func hsmCommand() *cobra.Command {
 	cmd := group("hsm", "Look at the HSMs of the configuration, and make keys in them")
 	cmd.PersistentFlags().Bool("json", false, "answer with JSON")
-	cmd.AddCommand(hsmSlotsCommand(), hsmInfoCommand(), hsmMechanismsCommand(), hsmTestCommand(), hsmKeysCommand(), hsmAdoptCommand(), hsmPruneCommand(), hsmGenerateCommand(), hsmBenchCommand(), hsmRewrapCommand())
+	cmd.AddCommand(hsmSlotsCommand(), hsmInfoCommand(), hsmMechanismsCommand(), hsmTestCommand(), hsmKeysCommand(), hsmAdoptCommand(), hsmPruneCommand(), hsmGenerateCommand(), hsmBenchCommand(), hsmRewrapCommand(), hsmWrapCommand())
 	return cmd
 }
 

@@ -327,8 +327,8 @@ func (i *installation) config() ([]byte, error) {
 		Admin, Listen, Library, TokenLabel, PIN, KeyLabel, Mechanism string
 		Env                                                          []variable
 		Slot                                                         uint32
-		HSM, Token                                                   bool // the strategy is hsm; there is a token
-	}{Admin: i.admin, Listen: i.listen, Slot: i.slot, HSM: i.seal == "hsm", Token: i.softhsm != nil || i.hsm.Library != "",
+		HSM, Token, Clear                                            bool // the strategy is hsm; there is a token; the server's keys are in clear
+	}{Admin: i.admin, Listen: i.listen, Slot: i.slot, HSM: i.seal == "hsm", Clear: i.clear, Token: i.softhsm != nil || i.hsm.Library != "",
 		Library: i.hsm.Library, TokenLabel: i.tokenLabel, PIN: i.pinFile, Env: variables(i.env), KeyLabel: i.key.KeyLabel, Mechanism: i.key.Mechanism}
 	if i.softhsm != nil {
 		token := tokenOf(i.slot)

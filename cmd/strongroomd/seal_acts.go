@@ -211,6 +211,7 @@ func (s *sealer) switchTo(ctx context.Context, t target) (*changed, error) {
 			s.learned = append(s.learned, t.MasterKeyFile)
 		}
 		s.mu.Unlock()
+		s.reserve(ctx)
 	}
 	c, err := s.tell(ctx, already)
 	if err == nil && t.To == "software" && !already {
@@ -257,6 +258,7 @@ func (s *sealer) prune(ctx context.Context) ([]string, error) {
 	for i := range dropped {
 		names = append(names, dropped[i].String())
 	}
+	s.reserve(ctx)
 	return names, err
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"strongroom/conf"
@@ -32,6 +33,8 @@ type sealer struct {
 	purge func() int    // forgets every unwrapped key
 	keys  *keyring      // the server's own, which follow the root key; nil before the server serves
 	stdin seal.Protector
+
+	reserved atomic.Pointer[map[string]bool] // identifiers of keys that slots are under
 
 	wg   sync.WaitGroup
 	acts sync.Mutex // held by the one act of an operator that is under way
@@ -185,6 +188,7 @@ func (s *sealer) opened(err error, by string, took time.Duration) {
 	case err == nil && slot != nil:
 		s.log.Info("unsealed", "slot", slot.ID, "protector", slot.Protector)
 		s.act("seal unseal", by, slot.String(), nil)
+		s.reserve(context.Background())
 		if s.keys != nil {
 			if _, err := s.keys.unlock(context.Background()); err != nil {
 				s.log.Error("unlocking the server's key files", "err", err)
@@ -339,6 +343,7 @@ func (s *sealer) followWish(ctx context.Context) {
 			return
 		}
 		s.log.Info("stored keys are upgraded", "protector", wish.Reference())
+		s.reserve(ctx)
 		s.tellWish(active, nil)
 	}
 }
@@ -430,6 +435,35 @@ func tokenKeyOf(reference string) (label, serial, id string) {
 	serial, rest, _ = strings.Cut(rest, ":")
 	at := max(strings.LastIndexByte(rest, ':'), 0)
 	return rest[:at], serial, strings.TrimPrefix(rest[at:], ":")
+}
+
+// reserves says whether an identifier is of a key that a slot is under, or of its MAC.
+func (s *sealer) reserves(uid string) bool {
+	all := s.reserved.Load()
+	return all != nil && (*all)[uid]
+}
+
+// reserve notes the identifiers of the keys that slots are under, so that no administrator of the token destroys them, or has them
+// open what they protect, by KMIP.
+func (s *sealer) reserve(ctx context.Context) {
+	t, err := s.root.Slots(ctx)
+	if err != nil || s.hsm == nil {
+		return
+	}
+	all := map[string]bool{}
+	for i := range t.Slots {
+		for _, reference := range []string{t.Slots[i].Protector, t.Slots[i].MACKey()} {
+			label, serial, id := tokenKeyOf(reference)
+			for _, st := range s.statuses(ctx) {
+				if st.Serial == serial && strings.HasPrefix(reference, seal.KindToken+":") {
+					for _, name := range []string{label, label + "_pk", label + "#" + id} {
+						all[kmip.HSMIdentifier(st.Number, name)] = true
+					}
+				}
+			}
+		}
+	}
+	s.reserved.Store(&all)
 }
 
 // statuses are those of the tokens.

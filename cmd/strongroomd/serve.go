@@ -146,7 +146,7 @@ func serve(ctx context.Context, load func() (*conf.Config, error), log *slog.Log
 		Random: backends.random(c), SeedToken: backends.seedToken(c),
 		Store: backends.store, HSM: backends.tokens(), HSMWrapping: c.HSMWrappingKey != "", Access: backends.store, Settings: backends.store, Rotation: backends.store, Authority: authority, Gate: keys.gate,
 		Audit: audit, Limits: limitsOf(c), Seed: c.Entropy.Seed, Log: log, Version: version(),
-		Certification: certification, Sealed: sealer.sealed,
+		Certification: certification, Sealed: sealer.sealed, Reserved: sealer.reserves,
 	})
 	listening, err := listen(c, s, log)
 	if err != nil {

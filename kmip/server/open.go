@@ -98,6 +98,9 @@ func (r *Request) admitted(uid string, n *need) (*kmip.Object, error) {
 	if err != nil {
 		return nil, err
 	}
+	if r.server.Reserved != nil && r.server.Reserved(uid) {
+		return nil, kmip.Errorf(kmip.ResultReasonPermissionDenied, "object %q protects the server's root key: no client uses it", uid)
+	}
 	if !n.archived && o.Attributes.Archived() {
 		return nil, kmip.Errorf(kmip.ResultReasonObjectArchived, "object %q is archived: recover it first", uid)
 	}
