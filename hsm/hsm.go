@@ -41,7 +41,7 @@ type Module struct {
 }
 
 // A Slot ties a number, the one in hsm::<number>::<label>, to a token. Of TokenLabel, TokenSerial, SlotID and SlotIndex all that
-// are given must match, and exactly one token may; without any, the slot ID is the number.
+// are given must match, and exactly one token may; without any, the slot ID is the number, or there is no other token.
 type Slot struct {
 	Number      uint32
 	TokenLabel  string
@@ -106,6 +106,7 @@ func Open(ctx context.Context, modules []Module, r Records, log *slog.Logger) (*
 		h.modules = append(h.modules, loaded)
 		for _, s := range m.Slots {
 			h.slots[s.Number] = newSlot(s, loaded, log)
+			h.slots[s.Number].sole = len(m.Slots) == 1
 		}
 	}
 	for _, number := range h.Slots() {

@@ -111,7 +111,7 @@ func Mechanisms(ctx context.Context, modules []Module, number uint32, log *slog.
 			continue
 		}
 		return all, m.ask(ctx, log, func(lib cryptoki) error {
-			id, _, err := (&slot{Slot: m.Slots[at], module: &module{lib: lib}}).resolve()
+			id, _, err := (&slot{Slot: m.Slots[at], module: &module{lib: lib}, sole: len(m.Slots) == 1}).resolve()
 			if err != nil {
 				return err
 			}

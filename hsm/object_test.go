@@ -232,6 +232,16 @@ func textFile(t *testing.T) string {
 	return path
 }
 
+// Where nothing says which token, and no slot has the number as its ID, the only token there is is meant.
+func TestOnlyToken(t *testing.T) {
+	newToken(t, "one")
+	alone := openSlots(t, Slot{Number: 12, PIN: pin(testPIN)})
+	require.Equal(t, "one", alone.Status(t.Context())[0].Label, "the only token there is")
+	require.NoError(t, alone.Generate(t.Context(), &kmip.Object{UniqueIdentifier: kmip.HSMIdentifier(12, "k"), Attributes: aesObject("k", 256).Attributes}))
+	both := openSlots(t, Slot{Number: 12, PIN: pin(testPIN)}, Slot{Number: 13, PIN: pin(testPIN)})
+	require.Contains(t, both.Status(t.Context())[0].Error, "no token with slot ID 12", "it cannot be both")
+}
+
 func TestSelectors(t *testing.T) {
 	pinsAreHere(t)
 	newToken(t, "one")
@@ -245,7 +255,8 @@ func TestSelectors(t *testing.T) {
 	}{
 		"label and serial": {Slot{TokenLabel: "one", TokenSerial: serial}, ""},
 		"slot ID":          {Slot{SlotID: &id}, ""},
-		"contradiction":    {Slot{TokenLabel: "two", TokenSerial: serial}, "no token with label"},
+		"contradiction":    {Slot{TokenLabel: "two", TokenSerial: serial}, "contradict one another"},
+		"nowhere":          {Slot{TokenLabel: "three", TokenSerial: serial}, `no token with label "three" and serial "` + serial + `": 0xE0`},
 		"wrong slot ID":    {Slot{TokenLabel: "one", SlotID: &wrong}, "slot ID"},
 		"number as ID":     {Slot{Number: uint32(id)}, ""},
 		"number, no token": {Slot{Number: 12}, "no token with slot ID 12"},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +18,7 @@ type slot struct {
 	Slot
 	module *module
 	log    *slog.Logger
+	sole   bool // no other slot of the module is configured
 
 	conn       atomic.Pointer[connection]
 	connecting chan struct{} // held by the one who connects; guards what follows
@@ -268,33 +270,71 @@ func (s *slot) authenticate(c *connection) error {
 	return c.module.loggedIn(c.anchor)
 }
 
-// resolve finds the one token that all given selectors match; without any, the slot ID is the slot's number.
+// resolve finds the one token that all given selectors match. Without any it is that in the slot whose ID is the slot's number, or
+// where there is none the only one of the module, if no other slot is configured there.
 func (s *slot) resolve() (uint, tokenInfo, error) {
 	ids, err := s.module.lib.slots()
 	if err != nil {
 		return 0, tokenInfo{}, fmt.Errorf("listing slots: %w", err)
 	}
-	var found []uint
-	var info tokenInfo
+	var all, found []present
 	for index, id := range ids {
 		t, err := s.module.lib.tokenInfo(id)
-		if err != nil || t.Flags&pkcs11.CKF_TOKEN_INITIALIZED == 0 || !s.matches(index, id, t) {
+		if err != nil || t.Flags&pkcs11.CKF_TOKEN_INITIALIZED == 0 {
 			continue
 		}
-		found = append(found, id)
-		info = t
+		p := present{index, id, t}
+		all = append(all, p)
+		if s.matches(index, id, t) {
+			found = append(found, p)
+		}
+	}
+	if len(found) == 0 && s.sole && len(all) == 1 && !s.selects() {
+		found = all
 	}
 	switch len(found) {
 	case 1:
-		return found[0], info, nil
+		return found[0].id, found[0].token, nil
 	case 0:
-		return 0, tokenInfo{}, fmt.Errorf("no token with %s: %w", s.selector(), ckError{rv: pkcs11.CKR_TOKEN_NOT_PRESENT})
+		return 0, tokenInfo{}, fmt.Errorf("no token with %s%s: %w", s.selector(), s.conflict(all), ckError{rv: pkcs11.CKR_TOKEN_NOT_PRESENT})
 	}
 	return 0, tokenInfo{}, fmt.Errorf("%d tokens have %s: say which", len(found), s.selector())
 }
 
+// A present token is one of those that a module has.
+type present struct {
+	index int
+	id    uint
+	token tokenInfo
+}
+
+// conflict says that each of several selectors fits a token, and no token all of them.
+func (s *slot) conflict(all []present) string {
+	alone := []Slot{{TokenLabel: s.TokenLabel}, {TokenSerial: s.TokenSerial}, {SlotID: s.SlotID}, {SlotIndex: s.SlotIndex}}
+	given := 0
+	for i := range alone {
+		one := slot{Slot: alone[i]}
+		if !one.selects() {
+			continue
+		}
+		given++
+		if !slices.ContainsFunc(all, func(p present) bool { return one.matches(p.index, p.id, p.token) }) {
+			return ""
+		}
+	}
+	if given < 2 {
+		return ""
+	}
+	return ", though there are tokens with each of these: the selectors of the slot contradict one another"
+}
+
+// selects says whether the configuration says anything of the token.
+func (s *slot) selects() bool {
+	return s.TokenLabel != "" || s.TokenSerial != "" || s.SlotID != nil || s.SlotIndex != nil
+}
+
 func (s *slot) matches(index int, id uint, t tokenInfo) bool {
-	if s.TokenLabel == "" && s.TokenSerial == "" && s.SlotID == nil && s.SlotIndex == nil {
+	if !s.selects() {
 		return id == uint(s.Number)
 	}
 	return (s.TokenLabel == "" || s.TokenLabel == t.Label) &&
