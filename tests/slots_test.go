@@ -76,7 +76,7 @@ func TestSlotsAndModules(t *testing.T) {
 	require.ElementsMatch(t, []string{"hsm::4::k", "hsm::6::k"}, locate(t, admin))
 	require.Equal(t, []string{"hsm::5::k"}, locate(t, keeper))
 	require.Empty(t, locate(t, bob))
-	owned := do[kmip.ListAccessResponse](t, keeper, kmip.OperationListAccess, &kmip.ListAccessRequest{})
+	owned := do[kmip.ListAccessResponse](t, keeper, kmip.OperationListAccess, &kmip.ListAccessRequest{Owned: true})
 	require.Len(t, owned.AccessEntry, 1)
 	require.True(t, do[kmip.WhoAmIResponse](t, keeper, kmip.OperationWhoAmI, &kmip.WhoAmIRequest{}).HSMAdmin)
 	grant(t, keeper, "hsm::5::k", "bob", kmip.OperationEncrypt)
