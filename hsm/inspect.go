@@ -155,6 +155,11 @@ func (p *proof) capabilities(listed []uint) (all []Capability) {
 	add := func(use string, ckm uint, works, chosen bool, note string) {
 		all = append(all, Capability{use, mechanismName(ckm), slices.Contains(listed, ckm), works, chosen, note})
 	}
+	add("making AES keys", pkcs11.CKM_AES_KEY_GEN, p.makesAES, p.makesAES, "")
+	add("making HMAC keys", pkcs11.CKM_GENERIC_SECRET_KEY_GEN, p.makesHMAC, p.makesHMAC, "")
+	add("making RSA pairs", pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN, false, false, "not tried before it is asked for: it may take long")
+	add("making EC pairs", pkcs11.CKM_EC_KEY_PAIR_GEN, p.signECDSA, p.signECDSA, "")
+	add("making Ed25519 pairs", ckmEdwardsPairGen, p.edwards != 0, p.edwards != 0, "")
 	for row, c := range ciphers {
 		use := "AES " + c.mode.String()
 		if c.padded {

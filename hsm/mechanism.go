@@ -104,6 +104,8 @@ type proof struct {
 	signECDSA bool // CKM_ECDSA
 	edwards   int  // CKM_EDDSA, and the form of the curve's parameters: of edwardsForms, from 1; 0 for none
 	wraps     [wrapKinds]wrapProof
+	makesAES  bool // CKM_AES_KEY_GEN
+	makesHMAC bool // CKM_GENERIC_SECRET_KEY_GEN
 	reuses    bool // handles: a new object may get the handle of one destroyed
 
 	wrapsPrivate, unwrapsPrivate [cipherCount]bool // private keys, with a wrapping key

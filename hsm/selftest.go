@@ -87,6 +87,8 @@ func (t *tester) run() (*proof, error) {
 	}
 	t.carrying(p)
 	t.wrapKinds(p)
+	p.makesAES = t.check(func() (bool, error) { return t.makes(pkcs11.CKM_AES_KEY_GEN, pkcs11.CKK_AES) })
+	p.makesHMAC = t.check(func() (bool, error) { return t.makes(pkcs11.CKM_GENERIC_SECRET_KEY_GEN, pkcs11.CKK_GENERIC_SECRET) })
 	p.reuses = t.reuses()
 
 	// Whatever failed: a token that is there now failed because of what it was asked.
@@ -199,6 +201,21 @@ func (t *tester) cipher(row int, ckm uint) (bool, error) {
 	_, err = t.m.lib.decrypt(s, &m, key, sealed, len(sealed))
 	t.reset()
 	return err != nil, nil
+}
+
+// makes says whether the token makes a secret key of 32 bytes as it is asked to: sensitive, and not extractable.
+func (t *tester) makes(ckm, kind uint) (bool, error) {
+	s, err := t.begin()
+	if err != nil {
+		return false, err
+	}
+	key, err := t.m.lib.generate(s, ckm, append(sessionSecret(kind), attribute{pkcs11.CKA_EXTRACTABLE, flag(false)}))
+	if err != nil {
+		return false, err
+	}
+	told, err := t.m.lib.attributes(s, key, []uint{pkcs11.CKA_SENSITIVE, pkcs11.CKA_EXTRACTABLE, pkcs11.CKA_VALUE_LEN})
+	return bytes.Equal(told.get(pkcs11.CKA_SENSITIVE), flag(true)) && bytes.Equal(told.get(pkcs11.CKA_EXTRACTABLE), flag(false)) &&
+		told.number(pkcs11.CKA_VALUE_LEN) == 32, err
 }
 
 // reuses says whether a new object gets the handle of one just destroyed; where that cannot be told, yes.

@@ -84,7 +84,7 @@ func (p *program) ecCreateCommand() *cobra.Command {
 		Short: "Make an EC key pair",
 		Long: `Make a key pair on an elliptic curve in the server. ID is the unique identifier of the private key, and that of the public key is
 ID_pk; without one the server makes them up. A pair that is named hsm::SLOT::LABEL is made in that slot of an HSM, and its
-private key never leaves it unless --sensitive=false is given; tokens have the NIST curves.
+private key never leaves it unless --sensitive=false is given; tokens have the NIST curves, and many ed25519.
 
 Keys for ecdsa and ed25519 sign; keys for ecdh agree on a secret with another (ec keys derive).`,
 		Example: `  strongroom ec keys create --curve nist-p256 --sensitive hsm::4::my_ec_key
