@@ -239,3 +239,27 @@ func TestX07OneKeyInARace(t *testing.T) {
 		guardOf(t, h, GuardName{Label: "root"})
 	}
 }
+
+// TestX03SealKeyAttributes: what a token says of the keys that were made for the seal.
+func TestX03SealKeyAttributes(t *testing.T) {
+	h := open(t)
+	for _, c := range []struct{ label, algorithm, uses, not string }{
+		{"root", "aes", "CKA_ENCRYPT CKA_DECRYPT", "CKA_WRAP CKA_UNWRAP CKA_SIGN CKA_VERIFY"},
+		{"root_HMAC", "hmac", "CKA_SIGN CKA_VERIFY", "CKA_ENCRYPT CKA_DECRYPT CKA_WRAP CKA_UNWRAP"},
+	} {
+		made, err := h.MakeKey(t.Context(), 4, NewKey{Label: c.label, Algorithm: c.algorithm, Purpose: PurposeSeal})
+		require.NoError(t, err)
+		has := map[string]string{}
+		for _, a := range made[0].Attributes {
+			has[a.Name] = a.Value
+		}
+		require.Equal(t, "32", has["CKA_VALUE_LEN"])
+		require.Equal(t, c.label, has["CKA_LABEL"])
+		for _, name := range strings.Fields("CKA_TOKEN CKA_PRIVATE CKA_SENSITIVE " + c.uses) {
+			require.Equal(t, "true", has[name], "%s: %s", c.label, name)
+		}
+		for _, name := range strings.Fields("CKA_EXTRACTABLE " + c.not) {
+			require.Equal(t, "false", has[name], "%s: %s", c.label, name)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"strongroom/kmip"
 	"strongroom/store/seal"
@@ -65,6 +66,10 @@ func (s *Store) Move(ctx context.Context, tell func(Moving)) error {
 			r.Total += n
 		}
 	}
+	above, err := s.above(ctx)
+	if err != nil {
+		return err
+	}
 	var failed []error
 	for after := int64(0); ; tell(r) {
 		uids, last, err := s.toMove(ctx, after)
@@ -72,6 +77,11 @@ func (s *Store) Move(ctx context.Context, tell func(Moving)) error {
 			return errors.Join(append(failed, err)...)
 		}
 		for _, uid := range uids {
+			if above[uid] {
+				r.Chosen++
+				r.Done++
+				continue
+			}
 			moved, err := s.move(ctx, uid)
 			switch {
 			case ctx.Err() != nil || errors.Is(err, seal.ErrSealed):
@@ -87,6 +97,34 @@ func (s *Store) Move(ctx context.Context, tell func(Moving)) error {
 		}
 		after = last
 	}
+}
+
+// above are the keys of the database that the key which new rows go under is itself under: moved under that, they would close a
+// circle. The key itself goes to its own place first.
+func (s *Store) above(ctx context.Context) (map[string]bool, error) {
+	all := map[string]bool{}
+	uid, moved := s.options.KeyEncryptionKey, false
+	for length := 0; uid != "" && length <= longestChain; length++ {
+		if _, _, token, err := kmip.HSMKey(uid); err != nil || token {
+			return all, err
+		}
+		if !moved {
+			if _, err := s.move(ctx, uid); err != nil {
+				return nil, err
+			}
+			moved = true
+		}
+		r, err := s.row(ctx, uid)
+		if err != nil || r.envelope == nil {
+			return all, err
+		}
+		all[uid] = true
+		uid, _ = strings.CutPrefix(r.envelope.Protector, keyReference)
+		if !wrapped(r.envelope) {
+			break
+		}
+	}
+	return all, nil
 }
 
 // toMove lists some objects that are under another protector, and the number of the last.

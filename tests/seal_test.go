@@ -415,3 +415,40 @@ func TestX55HSMWrap(t *testing.T) {
 	s.must(s.keys("encrypt"))
 	require.False(t, bytes.Contains(s.read("data/strongroom.db"), []byte("BEGIN")))
 }
+
+// TestX12RSAProtector: an RSA pair protects as well, through whatever the token does of OAEP.
+func TestX12RSAProtector(t *testing.T) {
+	t.Parallel()
+	s := sealSite(t, "--mechanism", "CKM_RSA_PKCS_OAEP")
+	s.serve()
+	create(t, s.client("admin", ttlv.V2_1), aes("k"))
+	require.Equal(t, "RSA-OAEP-SHA256", s.sealing().Slots[0].Mechanism)
+	s.must(s.seal("rotate", "--key-label", "sha1", "--generate", "--mechanism", "9", "--rsa-oaep-hash", "sha1"))
+	s.stop()
+	s.configure(`key_label = "strongroom-root"`, "key_label = \"sha1\"\nrsa_oaep_hash = \"sha1\"")
+	s.serve()
+	works(t, s.client("admin", ttlv.V2_1), "k")
+	require.Equal(t, "RSA-OAEP-SHA1", s.sealing().Slots[1].Mechanism)
+	require.Empty(t, s.sealing().Change)
+}
+
+// TestX22Info tells what C_GetInfo and C_GetTokenInfo tell. TestX20's variable is only in the configuration, as in every site.
+func TestX22Info(t *testing.T) {
+	t.Parallel()
+	s := sealSite(t)
+	require.NotContains(t, os.Environ(), "SOFTHSM2_CONF="+s.path("softhsm", "softhsm2.conf"))
+	said := s.must(s.strongroomd("hsm", "info", "4", "--config", s.path("strongroom.toml")))
+	require.Regexp(t, `(?m)^PKCS#11 +2\.40$`, said)
+	require.Regexp(t, `(?m)^label +strongroom$`, said)
+	require.Regexp(t, `(?m)^works +yes$`, said)
+}
+
+// TestEnvelopeInspect prints the header of the server's own key file, without any key.
+func TestEnvelopeInspect(t *testing.T) {
+	t.Parallel()
+	s := siteWith(t)
+	said := s.must(s.strongroomd("envelope", "inspect", s.path("tls", "server.key.enc")))
+	require.Regexp(t, `(?m)^purpose +file$`, said)
+	require.Regexp(t, `(?m)^protector +root$`, said)
+	require.Contains(t, s.refused(s.strongroomd("envelope", "inspect", s.path("tls", "server.crt"))), "do not begin as one")
+}

@@ -222,3 +222,19 @@ func TestRootUnsealWith(t *testing.T) {
 	require.NoError(t, sealed.UnsealWith(t.Context(), onlyToken))
 	require.EqualValues(t, 2, sealed.OpenedBy().ID)
 }
+
+// TestX11SlotsExchanged: an envelope in another slot's place does not open, and the table is seen to be another.
+func TestX11SlotsExchanged(t *testing.T) {
+	slots := new(memorySlots)
+	r := NewRoot(slots, nil)
+	first, second := tokenProtectorOf(t, newFakeToken(t, "v1", "CKM_AES_GCM")), tokenProtectorOf(t, newFakeToken(t, "v2", "CKM_AES_GCM"))
+	require.NoError(t, r.Init(t.Context(), first, nil))
+	require.NoError(t, r.Add(t.Context(), second, SlotActive))
+	s := slots.table.Slots
+	s[0].Envelope, s[1].Envelope = s[1].Envelope, s[0].Envelope
+	for i, p := range []Protector{first, second} {
+		_, err := s[i].open(t.Context(), p)
+		require.Equal(t, ErrDecrypt, err)
+		require.ErrorIs(t, NewRoot(slots, nil).Unseal(t.Context(), p), ErrDecrypt)
+	}
+}
