@@ -70,7 +70,7 @@ isolation = "thread"
 	said := s.refused(s.strongroomd("config", "check", "--config", bad))
 	for _, fault := range []string{
 		"hsm_admn", "hsm_admin", "unwrapped_cache_max_age", "kmip.listen", "kmip.identity", "kmip.tls_min", "certifcate", "http.listen",
-		"store.url", "seal.strategy", "entropy.mode", "limits.message_size", "limits.read_timeout", "library", "isolation", "slot[0]", "slot[1]",
+		"store.url", "seal.key_label", "entropy.mode", "limits.message_size", "limits.read_timeout", "library", "isolation", "slot[0]", "slot[1]",
 	} {
 		require.Contains(t, said, fault)
 	}
