@@ -35,6 +35,10 @@ const configVariable = "STRONGROOMD_CONFIG"
 const defaultConfig = "/etc/strongroom/strongroom.toml"
 
 func main() {
+	if err := harden(); err != nil {
+		fmt.Fprintf(os.Stderr, "strongroomd: %v\n", err)
+		os.Exit(exitError)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
