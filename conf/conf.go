@@ -262,6 +262,11 @@ func Load(path string, environ []string) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration: %w", err)
 	}
+	return Parse(path, text, environ)
+}
+
+// Parse is Load with the text that the file at path has, or is to have.
+func Parse(path string, text []byte, environ []string) (*Config, error) {
 	absolute, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err

@@ -23,6 +23,7 @@ func (s *Store) openSQLite(ctx context.Context, path string) (err error) {
 	if path, err = filepath.Abs(path); err != nil {
 		return err
 	}
+	s.path = path
 	if s.lock, err = lockFile(path + ".lock"); err != nil {
 		return err
 	}

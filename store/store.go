@@ -53,6 +53,7 @@ type Options struct {
 // A Store is a database of managed objects. It is safe for concurrent use.
 type Store struct {
 	options Options
+	path    string // of the database
 	cache   kmip.Cache
 	now     func() time.Time
 	log     *slog.Logger

@@ -90,7 +90,7 @@ func TestX48KeysEncrypt(t *testing.T) {
 	// What happened is in the audit log, whether a server was there or not.
 	audit := string(s.read("data/audit.jsonl"))
 	for _, act := range []string{"keys encrypt", "keys decrypt-all", "keys exec"} {
-		require.Contains(t, audit, `"identity":"operator","fingerprint":"","operation":"`+act+`"`)
+		require.Contains(t, audit, `"event":"`+act+`","by":"uid `)
 	}
 	s.must(s.strongroomd("audit", "verify", "--config", s.path("strongroom.toml")))
 
@@ -151,7 +151,7 @@ func TestX49KeysUnlock(t *testing.T) {
 	require.Contains(t, s.must(s.keys("unlock")), "Unlocked: 2 key files")
 	works(t, c, "k")
 	works(t, s.client("admin", ttlv.V1_4), "k")
-	require.Contains(t, string(s.read("data/audit.jsonl")), `"operation":"keys lock","result":"Success"`)
+	require.Contains(t, string(s.read("data/audit.jsonl")), `"event":"keys lock","by":"uid `)
 
 	s.must(s.keys("lock"))
 	s.stop()

@@ -95,13 +95,14 @@ func TestSecretsIn(t *testing.T) {
 }
 
 // TestNothingClearAtRest keeps keys of known bytes in every class there is, uses them, and looks for the bytes in every file
-// of the site: while serving, with the database's write-ahead log, and after.
+// of the site: while serving, with the database's write-ahead log, and after; in a backup, in a package for a standby, and in what
+// they are restored to. The server's own private keys are among them.
 func TestNothingClearAtRest(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.serve()
 	c := s.client("admin", ttlv.V2_1)
-	want := secrets{}
+	want, _ := s.pemKeys()
 	var uids []string
 	keep := func(name string, a kmip.Attributes) {
 		uids = append(uids, register(t, c, a, want.add(name)))
@@ -151,10 +152,22 @@ func TestNothingClearAtRest(t *testing.T) {
 	want["the PIN"] = bytes.TrimSpace(s.read("hsm-4.pin"))
 	want["the master key"] = masterKey(t, s.read("master.key"))
 	require.FileExists(t, s.path("data", "strongroom.db-wal"))
+	packages := []string{s.backup(), filepath.Join(filepath.Dir(s.dir), "standby.tar")}
+	s.must(s.strongroomd("standby", "create", packages[1], "--host", "localhost", "--with-database", "--config", s.config()))
+	for _, file := range packages {
+		data, err := os.ReadFile(file)
+		require.NoError(t, err)
+		require.Empty(t, want.in(data), file)
+		require.Contains(t, string(data), "under-rsa", "the search did not see the database")
+	}
 	require.Greater(t, want.search(t, s.dir, own), 20)
 	s.stop()
 	want.search(t, s.dir, own)
 	require.Empty(t, want.in([]byte(s.log.String())), "in what the server logs")
+	restored := s.elsewhere()
+	s.carry(restored, "hsm-4.pin")
+	s.must(s.strongroomd("restore", packages[0], "--dir", restored.dir, "-m", s.path("master.key")))
+	require.Greater(t, want.search(t, restored.dir, own), 6)
 	require.Contains(t, string(s.read("data/strongroom.db")), "under-rsa", "the search did not see the database")
 }
 

@@ -107,42 +107,59 @@ func ask(ctx context.Context, c *conf.Config, method, path string, answer any) e
 
 // tell is ask with something to say; in is nil where there is nothing.
 func tell(ctx context.Context, c *conf.Config, method, path string, in, answer any) error {
+	response, err := request(ctx, c, method, path, in, askTime)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, mostAnswer))
+	if err != nil {
+		return err
+	}
+	defer clear(body)
+	return json.Unmarshal(body, answer)
+}
+
+const (
+	mostAnswer  = 256 << 20 // bytes
+	mostRefusal = 64 << 10
+)
+
+// request performs a request, within limit if that is not 0. An answer that is none is an error; else the caller closes it.
+func request(ctx context.Context, c *conf.Config, method, path string, in any, limit time.Duration) (*http.Response, error) {
 	socket := filepath.Join(c.DataDir, socketName)
-	client := http.Client{Timeout: askTime, Transport: &http.Transport{
+	client := http.Client{Timeout: limit, Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			var d net.Dialer
 			return d.DialContext(ctx, "unix", socket)
 		},
+		DisableKeepAlives: true,
 	}}
-	defer client.CloseIdleConnections()
 	var said bytes.Buffer
 	if in != nil {
 		if err := json.NewEncoder(&said).Encode(in); err != nil {
-			return err
+			return nil, err
 		}
 		defer clear(said.Bytes())
 	}
 	request, err := http.NewRequestWithContext(ctx, method, "http://admin"+path, bytes.NewReader(said.Bytes()))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		return noServer{fmt.Errorf("no server answers at %s: is it running, and are you its operator? %w", socket, err)}
+		return nil, noServer{fmt.Errorf("no server answers at %s: is it running, and are you its operator? %w", socket, err)}
+	}
+	if response.StatusCode == http.StatusOK {
+		return response, nil
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, 256<<20))
-	if err != nil {
-		return err
+	body, err := io.ReadAll(io.LimitReader(response.Body, mostRefusal))
+	text := strings.TrimSpace(string(body))
+	if response.StatusCode == http.StatusUnprocessableEntity {
+		return nil, errors.Join(errors.New(text), err)
 	}
-	switch response.StatusCode {
-	case http.StatusOK:
-	case http.StatusUnprocessableEntity:
-		return errors.New(strings.TrimSpace(string(body)))
-	default:
-		return fmt.Errorf("the server answers %s: %s", response.Status, strings.TrimSpace(string(body)))
-	}
-	return json.Unmarshal(body, answer)
+	return nil, errors.Join(fmt.Errorf("the server answers %s: %s", response.Status, text), err)
 }
 
 // cacheCommand holds what an operator does with the cache of a running server.

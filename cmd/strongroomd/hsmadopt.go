@@ -16,7 +16,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -40,14 +39,13 @@ type estate interface {
 func answerEstate(answers map[string]http.HandlerFunc, e estate, o *operatorLog) {
 	answer := func(pattern, act string, f func(q *http.Request, number uint32) (any, error)) {
 		answers[pattern] = func(w http.ResponseWriter, q *http.Request) {
-			began := time.Now()
 			number, err := strconv.ParseUint(q.FormValue("slot"), 10, 32)
 			var v any
 			if err == nil {
 				v, err = f(q, uint32(number))
 			}
 			if act != "" && q.FormValue("dry") == "" {
-				o.note(act, began, err)
+				o.note(act, operatorOf(q), err)
 			}
 			if err != nil {
 				http.Error(w, err.Error(), http.StatusUnprocessableEntity)
@@ -142,19 +140,17 @@ type noted struct {
 }
 
 func (n *noted) Adopt(ctx context.Context, number uint32, a hsm.Adoption) ([]hsm.Adopted, error) {
-	began := time.Now()
 	list, err := n.HSM.Adopt(ctx, number, a)
 	if !a.DryRun {
-		n.log.note(actAdopt, began, err)
+		n.log.note(actAdopt, thisUser(), err)
 	}
 	return list, err
 }
 
 func (n *noted) Prune(ctx context.Context, number uint32, dry, even, another bool) ([]hsm.Left, error) {
-	began := time.Now()
 	list, err := n.HSM.Prune(ctx, number, dry, even, another)
 	if !dry {
-		n.log.note(actPrune, began, err)
+		n.log.note(actPrune, thisUser(), err)
 	}
 	return list, err
 }

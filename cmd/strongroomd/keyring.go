@@ -165,6 +165,13 @@ func (k *keyring) close() {
 	k.files.Lock()
 }
 
+// configuration is the present one.
+func (k *keyring) configuration() *conf.Config {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.config
+}
+
 // now is the files of the present configuration.
 func (k *keyring) now() *seal.Files {
 	k.mu.Lock()
@@ -184,7 +191,7 @@ func (k *keyring) answers(log *operatorLog) map[string]http.HandlerFunc {
 		"GET /keys/status": func(w http.ResponseWriter, _ *http.Request) {
 			s, err := keyStatus(k.now().List())
 			if err != nil {
-				http.Error(w, err.Error(), http.StatusConflict)
+				http.Error(w, err.Error(), http.StatusUnprocessableEntity)
 				return
 			}
 			s.Serving, s.Unlocked, s.Sealed = true, k.now().Unlocked(), !k.root.Unsealed()

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"strongroom/conf"
 	"strongroom/kmip/server"
@@ -45,7 +44,6 @@ func withStore(ctx context.Context, c *conf.Config, master, act string, f func(*
 	if err != nil {
 		return err
 	}
-	s := stores.store
 	defer func() { err = errors.Join(err, stores.close()) }()
 	if err := unsealHere(ctx, c, stores, master); err != nil {
 		return err
@@ -55,24 +53,32 @@ func withStore(ctx context.Context, c *conf.Config, master, act string, f func(*
 		return err
 	}
 	defer func() { err = errors.Join(err, audit.Close()) }()
-	began := time.Now()
-	err = f(s)
-	(&operatorLog{audit, log}).note(act, began, err)
+	err = f(stores.store)
+	(&operatorLog{audit, log}).note(act, thisUser(), err)
 	return err
 }
 
-// unsealHere opens the root key with a master key, or with what the configuration has.
+// unsealHere opens the root key of the database with a master key, or with what the configuration has.
 func unsealHere(ctx context.Context, c *conf.Config, b *backends, master string) error {
-	if master == "" {
-		here := newSealer(c, b.store, b.hsm, slog.New(slog.DiscardHandler))
-		if err := here.readStdin(); err != nil {
-			return err
-		}
-		return here.unseal(ctx)
-	}
-	key, err := seal.ReadMasterKey(master, os.Stdin)
+	unseal, err := unsealer(c, b, master)
 	if err != nil {
 		return err
 	}
-	return b.store.Root().Unseal(ctx, key)
+	return unseal(ctx, b.store.Root())
+}
+
+// unsealer opens root keys with the master key at master, which is read once; without, with what the configuration has: its master key,
+// or a key in a token.
+func unsealer(c *conf.Config, b *backends, master string) (func(context.Context, *seal.Root) error, error) {
+	if master == "" {
+		here := newSealer(c, b.store, b.hsm, slog.New(slog.DiscardHandler))
+		return func(ctx context.Context, root *seal.Root) error {
+			return root.UnsealWith(ctx, here.find, here.masterKeys()...)
+		}, here.readStdin()
+	}
+	key, err := seal.ReadMasterKey(master, os.Stdin)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, root *seal.Root) error { return root.Unseal(ctx, key) }, nil
 }

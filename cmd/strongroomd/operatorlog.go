@@ -1,17 +1,14 @@
 package main
 
 import (
-	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
-	"time"
+	"os"
 
-	"strongroom/kmip"
 	"strongroom/kmip/server"
 )
-
-// operator is who audit lines name for what is done at the admin socket, or while no server runs.
-const operator = "operator"
 
 // An operatorLog tells what operators do, in the audit log and in the log.
 type operatorLog struct {
@@ -19,34 +16,57 @@ type operatorLog struct {
 	log   *slog.Logger
 }
 
-// note writes the lines of one act.
-func (o *operatorLog) note(act string, began time.Time, err error) {
-	e := server.Event{Time: began, Identity: operator, Act: act, Result: kmip.ResultStatusSuccess, Duration: time.Since(began)}
+// note writes the lines of one act, by whom it was.
+func (o *operatorLog) note(act, by string, err error) {
 	if err != nil {
-		e.Result, e.Reason = kmip.ResultStatusOperationFailed, kmip.ResultReasonGeneralFailure
-		var known *kmip.Error
-		if errors.As(err, &known) {
-			e.Reason = known.Reason
-		}
-		o.log.Warn(act+" was refused", "err", err)
+		o.log.Warn(act+" was refused", "by", by, "err", err)
 	} else {
-		o.log.Info(act + ", by the operator")
+		o.log.Info(act, "by", by)
 	}
-	s := o.audit.Stream()
-	s.Write(&e)
-	s.Close()
+	o.audit.Act(server.Act{Name: act, By: by, Err: err})
 }
+
+// thisUser is by whom an act is while no server runs.
+func thisUser() string { return fmt.Sprintf("uid %d", os.Getuid()) }
 
 // answer does an act for a request at the admin socket, notes it, and answers.
 func (o *operatorLog) answer(act string, f func(*http.Request) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, q *http.Request) {
-		began := time.Now()
 		v, err := f(q)
-		o.note(act, began, err)
+		o.note(act, operatorOf(q), err)
 		if err != nil {
-			http.Error(w, err.Error(), http.StatusConflict)
+			http.Error(w, err.Error(), http.StatusUnprocessableEntity)
 			return
 		}
 		reply(w, v)
 	}
+}
+
+// stream does an act whose answer is long, notes it, and ends the connection where it does not come to its end.
+func (o *operatorLog) stream(act string, f func(*http.Request, io.Writer) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, q *http.Request) {
+		out := &counting{w: w}
+		err := f(q, out)
+		o.note(act, operatorOf(q), err)
+		switch {
+		case err == nil:
+		case out.n == 0:
+			http.Error(w, err.Error(), http.StatusUnprocessableEntity)
+		default:
+			panic(http.ErrAbortHandler) // so that the other end does not take it for the whole
+		}
+	}
+}
+
+// counting counts what is written.
+type counting struct {
+	w io.Writer
+	n int64
+}
+
+// Write writes and counts.
+func (c *counting) Write(b []byte) (int, error) {
+	n, err := c.w.Write(b)
+	c.n += int64(n)
+	return n, err
 }

@@ -198,7 +198,12 @@ func (c *credential) private() ([]byte, error) {
 
 // writeCertificate writes the certificate as PEM into a new file.
 func (c *credential) writeCertificate(certificateFile string) error {
-	return writeNew(certificateFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.certificate.Raw}), 0o644)
+	return writeNew(certificateFile, c.certificatePEM(), 0o644)
+}
+
+// certificatePEM is the certificate as PEM.
+func (c *credential) certificatePEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.certificate.Raw})
 }
 
 // readPEM returns the contents of the first PEM block of name, which must be of the type kind.

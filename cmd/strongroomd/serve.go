@@ -125,13 +125,15 @@ func serve(ctx context.Context, load func() (*conf.Config, error), log *slog.Log
 	defer end()
 	sealer.wg.Go(func() { sealer.run(life) })
 
-	answers := keys.answers(&operatorLog{audit, log})
+	acts := &operatorLog{audit, log}
+	answers := keys.answers(acts)
 	answers["POST /cache/purge"] = purge(opened, log)
 	answers["POST /hsm/rewrap"] = backends.rewraps(log)
 	maps.Copy(answers, sealer.answers(life))
 	if backends.hsm != nil {
-		answerEstate(answers, backends.hsm, &operatorLog{audit, log})
+		answerEstate(answers, backends.hsm, acts)
 	}
+	maps.Copy(answers, packages(keys.configuration, backends.store, acts))
 	operator, err := openAdmin(c.DataDir, answers, log)
 	if err != nil {
 		return err

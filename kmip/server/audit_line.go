@@ -20,7 +20,6 @@ type Event struct {
 	For              string // the identity that the other one acted for, with a ticket of it; else empty
 	Fingerprint      string // SHA-256 of the client's certificate, in hexadecimal
 	Operation        kmip.Operation
-	Act              string // in place of the operation: what an operator did
 	UniqueIdentifier string // may be empty
 	Correlation      string // the Client Correlation Value of the message; may be empty
 	Result           kmip.ResultStatus
@@ -55,12 +54,8 @@ func (p *auditPen) append(b []byte, e *Event) []byte {
 	b = append(b, p.begin...)
 	b = strconv.AppendUint(b, e.Request, 10)
 	b = append(b, p.who...)
-	if e.Act != "" {
-		b = appendJSON(b[:len(b)-1], e.Act)
-	} else {
-		b = append(b, e.Operation.String()...)
-		b = append(b, '"')
-	}
+	b = append(b, e.Operation.String()...)
+	b = append(b, '"')
 	if e.UniqueIdentifier != "" {
 		b = append(b, `,"uid":`...)
 		b = appendJSON(b, e.UniqueIdentifier)

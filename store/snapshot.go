@@ -1,0 +1,89 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"strongroom/store/seal"
+)
+
+// Snapshot writes the database as it is at one moment to a new file of mode 0600, while it is in use: what is sealed in it stays
+// sealed, and what was deleted is not in it.
+func (s *Store) Snapshot(ctx context.Context, path string) (err error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("writing a snapshot: %w", err), os.Remove(path))
+		}
+	}()
+	db, err := sql.Open("sqlite", dsn(s.path, "mode=ro"))
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	_, err = db.ExecContext(ctx, `VACUUM INTO $1`, path)
+	return err
+}
+
+// WrappingKey is the identifier of the managed key that a protector's reference names.
+func WrappingKey(reference string) (uid string, ok bool) {
+	if uid, ok = strings.CutPrefix(reference, tokenReference); ok {
+		return uid, true
+	}
+	return strings.CutPrefix(reference, keyReference)
+}
+
+// Verify opens the material of every object, and says how many there are: one that does not open ends it.
+func (s *Store) Verify(ctx context.Context) (n int, err error) {
+	rows, err := s.readers.QueryContext(ctx, `SELECT uid FROM objects WHERE envelope IS NOT NULL ORDER BY id`)
+	if err != nil {
+		return 0, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var uid string
+		if err := rows.Scan(&uid); err != nil {
+			return n, err
+		}
+		r, err := s.row(ctx, uid)
+		if err != nil {
+			return n, err
+		}
+		plain, err := r.open(ctx)
+		if err != nil {
+			return n, fmt.Errorf("object %q: %w", uid, err)
+		}
+		clear(plain)
+		n++
+	}
+	return n, rows.Err()
+}
+
+// TakeSlots gives an empty database the root key slots of another one.
+func (s *Store) TakeSlots(ctx context.Context, table *seal.Table) error {
+	return s.writer.write(ctx, func(b *batch) error {
+		n, err := b.exec(`UPDATE root_key_table SET generation = $1, mac = $2 WHERE id = 1 AND generation = 0`, table.Generation, table.MAC)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return refuse(errors.New("the database has a root key already"))
+		}
+		for i := range table.Slots {
+			if err := b.insertSlot(&table.Slots[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, nil)
+}
