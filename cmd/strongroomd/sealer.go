@@ -279,6 +279,7 @@ func (s *sealer) check(ctx context.Context) {
 		s.log.Error("unhealthy: the active slot could not be opened again", "err", err)
 		s.act("seal unhealthy", "server", "", err)
 	case err == nil && before != nil:
+		s.reserve(ctx) // the token of a slot may not have been there before
 		s.log.Info("healthy: the active slot can be opened again")
 		s.act("seal healthy", "server", "", nil)
 	}
@@ -450,11 +451,11 @@ func (s *sealer) reserve(ctx context.Context) {
 	if err != nil || s.hsm == nil {
 		return
 	}
-	all := map[string]bool{}
+	all, tokens := map[string]bool{}, s.statuses(ctx)
 	for i := range t.Slots {
 		for _, reference := range []string{t.Slots[i].Protector, t.Slots[i].MACKey()} {
 			label, serial, id := tokenKeyOf(reference)
-			for _, st := range s.statuses(ctx) {
+			for _, st := range tokens {
 				if st.Serial == serial && strings.HasPrefix(reference, seal.KindToken+":") {
 					for _, name := range []string{label, label + "_pk", label + "#" + id} {
 						all[kmip.HSMIdentifier(st.Number, name)] = true
