@@ -3,6 +3,7 @@ package hsm
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
 	"log/slog"
 	"strings"
@@ -262,4 +263,26 @@ func TestX03SealKeyAttributes(t *testing.T) {
 			require.Equal(t, "false", has[name], "%s: %s", c.label, name)
 		}
 	}
+}
+
+// TestReserved: a key that the server keeps for itself is one, with its public half; others are not, nor is it any more once the
+// server lets it go.
+func TestReserved(t *testing.T) {
+	h := open(t)
+	makeSealKey(t, h, "root", "aes")
+	makeSealKey(t, h, "other", "aes")
+	makeSealKey(t, h, "pair", "rsa")
+	g, pair := guardOf(t, h, GuardName{Label: "root"}), guardOf(t, h, GuardName{Label: "pair"})
+	is := func(name string) bool {
+		o, err := h.Object(t.Context(), kmip.HSMIdentifier(4, name))
+		require.NoError(t, err, name)
+		return h.Reserves(o)
+	}
+	h.Reserve([]string{g.Reference(), g.MACReference(), pair.Reference(), "file:0123", "p11:", "p11:another:other:" + hex.EncodeToString([]byte("other"))})
+	for _, name := range []string{"root", "pair", "pair_pk"} {
+		require.True(t, is(name), name)
+	}
+	require.False(t, is("other"))
+	h.Reserve(nil)
+	require.False(t, is("root"))
 }

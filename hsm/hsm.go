@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/miekg/pkcs11"
@@ -78,6 +79,8 @@ type HSM struct {
 	log     *slog.Logger
 	modules []*module
 	slots   map[uint32]*slot
+
+	reserved atomic.Pointer[reserved]
 
 	looking sync.WaitGroup // at what is stored and what is there
 	stop    context.CancelFunc

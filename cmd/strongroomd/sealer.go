@@ -9,7 +9,6 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"strongroom/conf"
@@ -33,8 +32,6 @@ type sealer struct {
 	purge func() int    // forgets every unwrapped key
 	keys  *keyring      // the server's own, which follow the root key; nil before the server serves
 	stdin seal.Protector
-
-	reserved atomic.Pointer[map[string]bool] // identifiers of keys that slots are under
 
 	wg   sync.WaitGroup
 	acts sync.Mutex // held by the one act of an operator that is under way
@@ -438,34 +435,22 @@ func tokenKeyOf(reference string) (label, serial, id string) {
 	return rest[:at], serial, strings.TrimPrefix(rest[at:], ":")
 }
 
-// reserves says whether an identifier is of a key that a slot is under, or of its MAC.
-func (s *sealer) reserves(uid string) bool {
-	all := s.reserved.Load()
-	return all != nil && (*all)[uid]
-}
-
-// reserve notes the identifiers of the keys that slots are under, so that no administrator of the token destroys them, or has them
-// open what they protect, by KMIP.
+// reserve tells the HSM which keys the slots are under, so that no administrator of a token destroys them, or has them open what they
+// protect, by KMIP.
 func (s *sealer) reserve(ctx context.Context) {
 	t, err := s.root.Slots(ctx)
 	if err != nil || s.hsm == nil {
 		return
 	}
-	all, tokens := map[string]bool{}, s.statuses(ctx)
+	var references []string
 	for i := range t.Slots {
-		for _, reference := range []string{t.Slots[i].Protector, t.Slots[i].MACKey()} {
-			label, serial, id := tokenKeyOf(reference)
-			for _, st := range tokens {
-				if st.Serial == serial && strings.HasPrefix(reference, seal.KindToken+":") {
-					for _, name := range []string{label, label + "_pk", label + "#" + id} {
-						all[kmip.HSMIdentifier(st.Number, name)] = true
-					}
-				}
-			}
-		}
+		references = append(references, t.Slots[i].Protector, t.Slots[i].MACKey())
 	}
-	s.reserved.Store(&all)
+	s.hsm.Reserve(references)
 }
+
+// reserves says whether an object is one of those keys.
+func (s *sealer) reserves(o *kmip.Object) bool { return s.hsm != nil && s.hsm.Reserves(o) }
 
 // statuses are those of the tokens.
 func (s *sealer) statuses(ctx context.Context) []hsm.Status {

@@ -98,7 +98,7 @@ func (r *Request) admitted(uid string, n *need) (*kmip.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.server.Reserved != nil && r.server.Reserved(uid) {
+	if r.server.Reserved != nil && r.server.Reserved(o) {
 		return nil, kmip.Errorf(kmip.ResultReasonPermissionDenied, "object %q protects the server's root key: no client uses it", uid)
 	}
 	if !n.archived && o.Attributes.Archived() {

@@ -98,8 +98,8 @@ type Config struct {
 
 	// Sealed says why nothing is answered while the root key is not there; nil when it is. A nil Sealed is never.
 	Sealed func() error
-	// Reserved says whether an identifier is of a key that protects the root key, which no client uses; nil: none is.
-	Reserved func(uid string) bool
+	// Reserved says whether an object is a key that protects the root key, which no client uses; nil: none is.
+	Reserved func(o *kmip.Object) bool
 }
 
 // A Server answers KMIP.
