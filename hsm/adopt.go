@@ -277,6 +277,7 @@ func (h *HSM) meet(ctx context.Context, s *slot, t tokenInfo) error {
 // A Left is what the database keeps of a key that is not in its token any more.
 type Left struct {
 	UniqueIdentifier string   `json:"unique_identifier"`
+	Bits             int32    `json:"bits"`
 	Names            []string `json:"names"`
 	Grants           int      `json:"grants"`
 	Forgotten        bool     `json:"forgotten"`
@@ -316,12 +317,11 @@ func (h *HSM) Prune(ctx context.Context, number uint32, dry, even, another bool)
 		return nil, err
 	}
 	for i := range left {
-		// A key of that name may have come meanwhile.
-		_, err := s.object(ctx, strings.TrimPrefix(left[i].UniqueIdentifier, s.identifier("")))
-		if !errors.Is(err, kmip.ErrNotFound) && kmip.ReasonOf(err) != kmip.ResultReasonInvalidField {
-			if err != nil {
-				return left, err
-			}
+		there, err := s.has(ctx, strings.TrimPrefix(left[i].UniqueIdentifier, s.identifier("")))
+		if err != nil {
+			return left, err
+		}
+		if there { // it came meanwhile
 			continue
 		}
 		if err := h.records.DropRecord(ctx, left[i].UniqueIdentifier); err != nil {
@@ -331,6 +331,22 @@ func (h *HSM) Prune(ctx context.Context, number uint32, dry, even, another bool)
 		h.log.Info("what was stored of a key that left its token is forgotten", "uid", left[i].UniqueIdentifier, "grants", left[i].Grants)
 	}
 	return left, nil
+}
+
+// has asks the token whether it has the key of a name, whatever is remembered.
+func (s *slot) has(ctx context.Context, name string) (there bool, err error) {
+	err = s.do(ctx, func(c *connection, ss session) error {
+		if err := s.contents.enter(ctx); err != nil {
+			return err
+		}
+		defer s.contents.leave()
+		found, err := c.matches(ss, name)
+		if there = len(found) == 1; err == nil && !there {
+			err = c.alive(ss)
+		}
+		return err
+	})
+	return there, s.tell(err)
 }
 
 // remember notes the token that a slot is connected to.
@@ -364,7 +380,7 @@ func (h *HSM) left(ctx context.Context, s *slot, all []*object) (left []Left, pr
 		if err != nil && !errors.Is(err, kmip.ErrNotFound) {
 			return nil, 0, err
 		}
-		l := Left{UniqueIdentifier: uid, Names: []string{}, Grants: len(r.Grants)}
+		l := Left{UniqueIdentifier: uid, Bits: r.Attributes.Length(), Names: []string{}, Grants: len(r.Grants)}
 		for _, n := range kmip.All[kmip.Name](r.Attributes, ttlv.TagName) {
 			l.Names = append(l.Names, n.NameValue)
 		}

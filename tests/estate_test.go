@@ -198,7 +198,7 @@ func pruneEstate(t *testing.T, s *site, admin *client.Client) {
 	}
 	var left []hsm.Left
 	require.NoError(t, json.Unmarshal([]byte(s.must(prune("--dry-run"))), &left))
-	require.Equal(t, []hsm.Left{{UniqueIdentifier: "hsm::4::app-05", Names: []string{}, Grants: 1}, {UniqueIdentifier: "hsm::4::app-06", Names: []string{}}}, left)
+	require.Equal(t, []hsm.Left{{UniqueIdentifier: "hsm::4::app-05", Bits: 256, Names: []string{}, Grants: 1}, {UniqueIdentifier: "hsm::4::app-06", Bits: 128, Names: []string{}}}, left)
 	gone := 0
 	for _, k := range hsmKeys(s) {
 		if k.Class == "gone" {

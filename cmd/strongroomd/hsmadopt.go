@@ -285,6 +285,9 @@ func records(cmd *cobra.Command, number uint32, keys []hsm.KeyInfo) []hsm.KeyInf
 			at = len(keys) - 1
 		}
 		keys[at].Recorded, keys[at].Names, keys[at].Grants = true, k.Names, k.Grants
+		if keys[at].Bits <= 0 { // SoftHSM does not tell, of a key that it unwrapped
+			keys[at].Bits = k.Bits
+		}
 	}
 	return keys
 }
