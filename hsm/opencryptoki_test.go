@@ -19,7 +19,7 @@ import (
 )
 
 // Tests with opencryptoki's software token. It has one configuration, one daemon and one folder of tokens for the whole system: each
-// test gives it a system of its own, a name space in which its folders and /run are others, for which it has to be root.
+// test gives it a system of its own, a name space in which its folders, /run and /dev/shm are others, for which it has to be root.
 
 // opencryptokiUp makes such a system in a folder, with a token, says "up", and goes on until its standard input ends. A PIN that
 // is the default one is refused, and so is one of more than 8 bytes.
@@ -31,14 +31,16 @@ chmod -R 770 $1/lib $1/run/lock/opencryptoki
 mount --bind $1/etc /etc/opencryptoki
 mount --bind $1/lib /var/lib/opencryptoki
 mount --bind $1/run /run
-pkcsslotd -f >$1/log 2>&1 &
+exec 3>$1/log
+mount -t tmpfs tmpfs /dev/shm
+pkcsslotd -f >&3 2>&1 &
 for i in $(seq 100); do [ -S /run/pkcsslotd.socket ] && break; sleep 0.05; done
-echo strongroom | pkcsconf -c 3 -I -S 87654321 >$1/log
+echo strongroom | pkcsconf -c 3 -I -S 87654321 >&3
 pkcsconf -c 3 -P -S 87654321 -n 76543210
 pkcsconf -c 3 -u -S 76543210 -n 7654321
 pkcsconf -c 3 -p -U 7654321 -n $2
 echo up
-cat >$1/log
+cat >&3
 kill -9 $!`
 
 // opencryptoki opens a new token in a worker process, which is in the name space of its system.
