@@ -83,6 +83,8 @@ func (k *kept) compares(tag ttlv.Tag) bool {
 	switch tag {
 	case ttlv.TagObjectType, ttlv.TagState, ttlv.TagActivationDate, ttlv.TagDeactivationDate, ttlv.TagArchiveDate:
 		return true
+	case ttlv.TagAttribute: // says whether a token wrapped the object, which makes its Protection Storage Mask
+		return k.wanted.Contains(tag) || k.wanted.Contains(ttlv.TagProtectionStorageMask)
 	}
 	return k.wanted.Contains(tag)
 }

@@ -247,6 +247,10 @@ func TestHSMWrappedFamilies(t *testing.T) {
 	r := do[kmip.CreateResponse](t, c, kmip.OperationCreate, &kmip.CreateRequest{ObjectType: kmip.ObjectTypeSymmetricKey, Attributes: aes("soft"), ProtectionStorageMasks: mixed})
 	o = do[kmip.GetAttributesResponse](t, c, kmip.OperationGetAttributes, &kmip.GetAttributesRequest{UniqueIdentifier: r.UniqueIdentifier}).Attributes
 	require.False(t, o.HSMWrapped())
+	found := do[kmip.LocateResponse](t, c, kmip.OperationLocate, &kmip.LocateRequest{Attributes: kmip.Attributes{}.
+		With(ttlv.TagProtectionStorageMask, kmip.ProtectionStorageMaskHardware)}).UniqueIdentifier
+	require.Contains(t, found, kmip.UniqueIdentifier("aes-1"))
+	require.NotContains(t, found, kmip.UniqueIdentifier("soft"))
 	err = perform(t, c, kmip.OperationCreate, &kmip.CreateRequest{ObjectType: kmip.ObjectTypeSymmetricKey, Attributes: aes("odd"),
 		ProtectionStorageMasks: kmip.ProtectionStorageMasks{kmip.ProtectionStorageMaskHardware | kmip.ProtectionStorageMaskValidated}})
 	require.Equal(t, kmip.ResultReasonProtectionStorageUnavailable, refusal(t, err).Reason)
