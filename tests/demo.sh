@@ -30,9 +30,7 @@ check() { if eval "$2"; then echo "  ok: $1"; else echo "  NOT OK: $1"; exit 1; 
 
 port=$(python3 -c 'import socket; s=socket.socket(); s.bind(("127.0.0.1",0)); print(s.getsockname()[1])' 2>/dev/null || echo 15696)
 serve() { # arguments: switches of serve
-  shown strongroomd serve --config site/strongroom.toml "$@"
-  strongroomd serve --config "$dir/site/strongroom.toml" "$@" >>"$dir/serve.log" 2>&1 &
-  server=$!
+  start "$@"
   for _ in $(seq 100); do
     strongroom server version >/dev/null 2>&1 && return
     kill -0 "$server" 2>/dev/null || { echo "the server did not start"; exit 1; }
@@ -40,7 +38,13 @@ serve() { # arguments: switches of serve
   done
   echo "the server does not answer"; exit 1
 }
+start() {
+  shown strongroomd serve --config "$site/strongroom.toml" "$@"
+  strongroomd serve --config "$dir/$site/strongroom.toml" "$@" >>"$dir/serve.log" 2>&1 &
+  server=$!
+}
 stop() { kill "$server"; wait "$server" || true; server=; }
+site=site
 tool() { SOFTHSM2_CONF="$dir/site/softhsm/softhsm2.conf" pkcs11-tool --module "$module" --login --pin "$(cat "$dir/site/hsm-4.pin")" "$@" 2>/dev/null; }
 
 bold "A server, a token of its own as slot 4, and an administrator"
@@ -172,5 +176,7 @@ objects=$(tool -O)
 check "pkcs11-tool no longer sees the pair" '! grep -q "label: *my_rsa_key" <<<"$objects"'
 check "and still sees the AES key" 'grep -q "label: *my_aes_key$" <<<"$objects"'
 check "every decision is in the audit log, unbroken" 'strongroomd audit verify --config site/strongroom.toml'
+
+. "$OLDPWD/tests/demo-trust.sh"
 
 bold "Done: every check held"

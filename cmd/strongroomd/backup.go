@@ -155,8 +155,8 @@ standby gets one by restoring a backup, or begins with none.`,
 
 const unpackLong = `
 
-What opens the root key is not in the package: give the master key by --master-key, or put it, and the files with the PINs, where
-the configuration names them, before. Before anything is put in place, every hash, the MAC and every key file are checked, and every
+What opens the root key is not in the package: give the master key by --master-key, recovery shares by --recovery-shares, or put the
+master key, and the files with the PINs, where the configuration names them, before. Before anything is put in place, every hash, the MAC and every key file are checked, and every
 object is opened. A protector that is missing is named, and nothing is changed. Nothing that is there already is overwritten.`
 
 func standbyUnpackCommand() *cobra.Command {
@@ -199,7 +199,7 @@ holds. A protector that is missing is named. Nothing is changed.`,
 		Args:    arguments(cobra.ExactArgs(1)),
 		RunE:    func(cmd *cobra.Command, args []string) error { return u.run(cmd, args[0]) },
 	}
-	cmd.Flags().StringVarP(&u.master, "master-key", "m", "", masterFlag)
+	u.openingFlags(cmd)
 	cmd.Flags().BoolVar(&u.hashes, "hashes-only", false, "check the hashes alone, for which nothing is needed")
 	return cmd
 }

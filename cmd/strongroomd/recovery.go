@@ -8,7 +8,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -135,6 +137,51 @@ func (c *collection) join(shares, threshold int) (seal.Protector, error) {
 	}
 	defer clear(key)
 	return seal.NewRecoveryKey(key, shares, threshold)
+}
+
+// shareUnsealer opens root keys by the recovery shares that a file has, or standard input for "-": whatever else is in it is passed over,
+// so that it may be what seal recovery create printed.
+func shareUnsealer(source string, stdin io.Reader) (func(context.Context, *seal.Root) error, error) {
+	in := stdin
+	if source != "-" {
+		f, err := os.Open(source)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		in = f
+	}
+	text, err := io.ReadAll(io.LimitReader(in, 1<<20))
+	if err != nil {
+		return nil, fmt.Errorf("reading recovery shares: %w", err)
+	}
+	var shares []string
+	for _, word := range strings.Fields(string(text)) {
+		if strings.HasPrefix(word, sharePrefix) {
+			shares = append(shares, word)
+		}
+	}
+	clear(text)
+	if len(shares) == 0 {
+		return nil, fmt.Errorf("%s has no recovery share: one begins with %s", source, sharePrefix)
+	}
+	return func(ctx context.Context, root *seal.Root) error { return unsealByShares(ctx, root, shares) }, nil
+}
+
+func unsealByShares(ctx context.Context, root *seal.Root, shares []string) error {
+	var c collection
+	have, need := 0, 0
+	for _, text := range shares {
+		p, h, n, err := c.add(ctx, root, text)
+		if err != nil {
+			return err
+		}
+		if p != nil {
+			return root.Unseal(ctx, p)
+		}
+		have, need = h, n
+	}
+	return fmt.Errorf("%d of %d recovery shares: more are needed", have, need)
 }
 
 func recoverySlot(ctx context.Context, root *seal.Root) (*seal.Slot, error) {

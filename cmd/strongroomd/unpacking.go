@@ -26,9 +26,10 @@ type unpacking struct {
 	kind   string // that is wanted; "" for any
 	dir    string // "" to look only
 	master string
-	force  bool // also where a protector is missing
-	verify bool // nothing is put anywhere
-	hashes bool // and nothing is opened
+	shares string // source of recovery shares
+	force  bool   // also where a protector is missing
+	verify bool   // nothing is put anywhere
+	hashes bool   // and nothing is opened
 
 	here     string // folder of the installation that a package is verified at
 	staging  string
@@ -42,8 +43,15 @@ type unpacking struct {
 
 func (u *unpacking) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&u.dir, "dir", "", "folder `DIR` of the installation")
-	cmd.Flags().StringVarP(&u.master, "master-key", "m", "", masterFlag)
+	u.openingFlags(cmd)
 	cmd.Flags().BoolVar(&u.force, "force", false, "also where a token or a wrapping key is missing: what is under it does not open until it is there")
+}
+
+// openingFlags say what opens the root key.
+func (u *unpacking) openingFlags(cmd *cobra.Command) {
+	cmd.Flags().StringVarP(&u.master, "master-key", "m", "", masterFlag)
+	cmd.Flags().StringVar(&u.shares, "recovery-shares", "", "open the root key by the recovery shares in `FILE`, or of standard input (-)")
+	cmd.MarkFlagsMutuallyExclusive("master-key", "recovery-shares")
 }
 
 // run does it all, and leaves nothing behind but what it was asked for.
@@ -138,7 +146,7 @@ func (u *unpacking) prove(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, u.closeStores(b)) }()
-	unseal, err := unsealer(u.config, b, u.master)
+	unseal, err := u.unsealer(b)
 	if err != nil {
 		return err
 	}
@@ -152,6 +160,14 @@ func (u *unpacking) prove(ctx context.Context) (err error) {
 		return err
 	}
 	return u.proveObjects(ctx, b)
+}
+
+// unsealer opens root keys by what the operator gives, or else by what the configuration has.
+func (u *unpacking) unsealer(b *backends) (func(context.Context, *seal.Root) error, error) {
+	if u.shares == "" {
+		return unsealer(u.config, b, u.master)
+	}
+	return shareUnsealer(u.shares, os.Stdin)
 }
 
 // configure reads the package's configuration as it will stand, and refuses a place that is taken.
