@@ -165,6 +165,7 @@ const (
 	AESCBCPad       = 0x1085
 	AESCTR          = 0x1086
 	AESGCM          = 0x1087
+	AESCMAC         = 0x108A
 	AESKeyWrap      = 0x2109
 	AESKeyWrapPad   = 0x210A
 	AESKeyWrapKWP   = 0x210B

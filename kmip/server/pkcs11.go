@@ -390,6 +390,7 @@ var mechanisms = map[uint64]struct{ least, most, flags uint64 }{
 	cryptoki.AESKeyWrap:    {16, 32, cryptoki.MechanismWrap | cryptoki.MechanismUnwrap},
 	cryptoki.AESKeyWrapPad: {16, 32, cryptoki.MechanismWrap | cryptoki.MechanismUnwrap},
 	cryptoki.AESKeyWrapKWP: {16, 32, cryptoki.MechanismWrap | cryptoki.MechanismUnwrap},
+	cryptoki.AESCMAC:       {16, 32, cryptoki.MechanismSign | cryptoki.MechanismVerify},
 	cryptoki.ChaCha20Poly:  {32, 32, cryptoki.MechanismEncrypt | cryptoki.MechanismDecrypt},
 	cryptoki.SHA1HMAC:      {1, 1024, cryptoki.MechanismSign | cryptoki.MechanismVerify},
 	cryptoki.SHA256HMAC:    {1, 1024, cryptoki.MechanismSign | cryptoki.MechanismVerify},
