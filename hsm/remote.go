@@ -132,8 +132,9 @@ func (p *workerProcess) kill(why error) {
 // read hands out the answers.
 func (p *workerProcess) read() {
 	defer close(p.answers)
+	incoming := newMailbox(p.socket)
 	for {
-		number, r, err := readMessage(p.socket)
+		number, r, err := incoming.next()
 		if err != nil {
 			if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
 				p.kill(err)

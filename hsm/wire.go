@@ -197,10 +197,21 @@ func (r *reading) error() error {
 	}
 }
 
-// readMessage reads one message: its number and what follows.
-func readMessage(from io.Reader) (number uint32, r *reading, err error) {
+// A mailbox reads messages from a socket, as many at once as are there. What was read of it is wiped.
+type mailbox struct {
+	from       io.Reader
+	buffer     []byte
+	first, end int // of the bytes that were read and not yet taken
+}
+
+func newMailbox(from io.Reader) *mailbox {
+	return &mailbox{from: from, buffer: make([]byte, largestKept)}
+}
+
+// next reads one message: its number and what follows.
+func (m *mailbox) next() (number uint32, r *reading, err error) {
 	var head [8]byte
-	if _, err := io.ReadFull(from, head[:]); err != nil {
+	if err := m.fill(head[:]); err != nil {
 		return 0, nil, err
 	}
 	n := binary.BigEndian.Uint32(head[:])
@@ -208,10 +219,36 @@ func readMessage(from io.Reader) (number uint32, r *reading, err error) {
 		return 0, nil, fmt.Errorf("%w: %d bytes", errTorn, n)
 	}
 	b := make([]byte, n-4)
-	if _, err := io.ReadFull(from, b); err != nil {
+	if err := m.fill(b); errors.Is(err, io.EOF) {
+		return 0, nil, io.ErrUnexpectedEOF
+	} else if err != nil {
 		return 0, nil, err
 	}
 	return binary.BigEndian.Uint32(head[4:]), &reading{b: b}, nil
+}
+
+// fill reads all of b: io.EOF if there is nothing any more.
+func (m *mailbox) fill(b []byte) error {
+	taken := 0
+	for taken < len(b) {
+		if m.first == m.end {
+			if len(b)-taken >= len(m.buffer) {
+				_, err := io.ReadFull(m.from, b[taken:])
+				return err
+			}
+			n, err := m.from.Read(m.buffer)
+			if m.first, m.end = 0, n; n == 0 && err != nil {
+				if taken > 0 && errors.Is(err, io.EOF) {
+					err = io.ErrUnexpectedEOF
+				}
+				return err
+			}
+		}
+		n := copy(b[taken:], m.buffer[m.first:m.end])
+		clear(m.buffer[m.first : m.first+n])
+		taken, m.first = taken+n, m.first+n
+	}
+	return nil
 }
 
 // A postbox writes the messages of many to one socket: who finds it busy leaves the message to the one who writes.

@@ -45,8 +45,9 @@ type worker struct {
 func (w *worker) serve(from io.Reader) error {
 	var calls sync.WaitGroup
 	defer calls.Wait()
+	incoming := newMailbox(from)
 	for {
-		number, r, err := readMessage(from)
+		number, r, err := incoming.next()
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
