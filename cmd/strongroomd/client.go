@@ -107,7 +107,7 @@ func (c *client) addTo(ctx context.Context, file string) error {
 		return err
 	}
 	c.field, c.listen = config.KMIP.Identity, config.KMIP.Listen
-	dir := filepath.Dir(file)
+	dir := filepath.Dir(config.File()) // absolute, as the names of key files are
 	if err := c.free(filepath.Join(dir, "clients")); err != nil {
 		return err
 	}

@@ -35,6 +35,15 @@ func TestClientAdd(t *testing.T) {
 	require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
 }
 
+// The authority's key is found in the configuration's list whatever the folder is called by.
+func TestClientAddInARelativeFolder(t *testing.T) {
+	dir := initialise(t)
+	t.Chdir(filepath.Dir(dir))
+	_, stderr, code := strongroomd(t, "client", "add", "alice", "--dir", filepath.Base(dir))
+	require.Equal(t, exitDone, code, stderr)
+	require.FileExists(t, filepath.Join(dir, "clients", "alice.crt"))
+}
+
 func TestClientAddRefusesAName(t *testing.T) {
 	dir := initialise(t)
 	key, err := os.ReadFile(filepath.Join(dir, "clients", "admin.key"))
