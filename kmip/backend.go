@@ -147,6 +147,12 @@ type Backend interface {
 	Locate(ctx context.Context, s *Search) (*Found, error)
 }
 
+// Wrapping is a Backend that knows what keys wrap at rest.
+type Wrapping interface {
+	// WrappedBy counts the objects that are lost when that key is.
+	WrappedBy(ctx context.Context, uid string) (int, error)
+}
+
 // A Carrier is a Backend that gives keys out, and takes them in, wrapped by another of its keys: their material is in clear there
 // and nowhere else. Where it cannot, the error is a *CannotCarry, and nothing has happened.
 type Carrier interface {

@@ -12,6 +12,7 @@ import (
 
 const (
 	countProtectors = `SELECT protector, COUNT(*) FROM objects WHERE destroyed = 0 GROUP BY protector`
+	countUnder      = `SELECT COUNT(*) FROM objects WHERE protector IN ($1, $2) AND destroyed = 0`
 	nextToMove      = `SELECT id, uid FROM objects WHERE destroyed = 0 AND protector <> $1 AND id > $2 ORDER BY id LIMIT 256`
 
 	// The revision stays: nothing that a client sees has changed.
@@ -35,6 +36,16 @@ func (s *Store) Protectors(ctx context.Context) (map[string]int, error) {
 		all[reference] = n
 	}
 	return all, rows.Err()
+}
+
+var _ kmip.Wrapping = (*Store)(nil)
+
+// WrappedBy counts the objects that a key wraps: the data key of their rows, or in its token the key itself.
+func (s *Store) WrappedBy(ctx context.Context, uid string) (n int, err error) {
+	if err := s.readers.QueryRowContext(ctx, countUnder, keyReference+uid, tokenReference+uid).Scan(&n); err != nil {
+		return 0, fmt.Errorf("counting the objects under %q: %w", uid, err)
+	}
+	return n, nil
 }
 
 // wish is the reference of the protector that new objects go under, unless they name one.

@@ -96,6 +96,9 @@ func (r *Request) destroy(o *kmip.Object, _ *kmip.DestroyRequest) (*kmip.Destroy
 		if _, _, token, _ := kmip.HSMKey(o.UniqueIdentifier); s == kmip.StateActive && !token && hasState(o) == nil {
 			return kmip.Errorf(kmip.ResultReasonWrongKeyLifecycleState, "object %q is Active: revoke it before it is destroyed", o.UniqueIdentifier)
 		}
+		if err := r.unneeded(o); err != nil {
+			return err
+		}
 		to := kmip.StateDestroyed
 		if s == kmip.StateCompromised {
 			to = kmip.StateDestroyedCompromised
@@ -107,6 +110,32 @@ func (r *Request) destroy(o *kmip.Object, _ *kmip.DestroyRequest) (*kmip.Destroy
 		return nil, err
 	}
 	return &kmip.DestroyResponse{UniqueIdentifier: kmip.UniqueIdentifier(o.UniqueIdentifier)}, nil
+}
+
+// unneeded refuses to destroy a key that wraps objects at rest, or either half of a pair whose other one does: they would be lost with
+// it, other users' too.
+func (r *Request) unneeded(o *kmip.Object) error {
+	store, ok := r.server.Store.(kmip.Wrapping)
+	if !ok {
+		return nil
+	}
+	uids := []string{o.UniqueIdentifier}
+	for _, t := range []kmip.LinkType{kmip.LinkTypePublicKeyLink, kmip.LinkTypePrivateKeyLink} {
+		if half, ok := linkOf(o, t); ok {
+			uids = append(uids, string(half))
+		}
+	}
+	for _, uid := range uids {
+		n, err := store.WrappedBy(r.ctx, uid)
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			return kmip.Errorf(kmip.ResultReasonPermissionDenied,
+				"%q wraps %d objects at rest, which would be lost: destroy them first, or have the operator move them (strongroomd seal rewrap, hsm rewrap)", uid, n)
+		}
+	}
+	return nil
 }
 
 func wrongState(o *kmip.Object, s kmip.State) error {

@@ -42,7 +42,7 @@ func (r *Request) replaces(uid string) (*kmip.Object, error) {
 	if _, _, token, _ := kmip.HSMKey(uid); token || !slices.Contains(o.Owners, r.identity) {
 		return nil, kmip.Errorf(kmip.ResultReasonObjectAlreadyExists, "object %q exists: only one of the database can be replaced, by its owner", uid)
 	}
-	return o, nil
+	return o, r.unneeded(o)
 }
 
 // assume gives an object the attributes that it brings.

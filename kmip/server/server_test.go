@@ -90,6 +90,28 @@ func TestWrappingKeyTakesARight(t *testing.T) {
 	require.Equal(t, kmip.ResultReasonObjectNotFound, reason(t, bob, kmip.OperationCreate, wrapped))
 }
 
+// TestWrappingKeyIsKept shows that a key is not destroyed, nor replaced, while it wraps what would be lost with it.
+func TestWrappingKeyIsKept(t *testing.T) {
+	g := newRig(t, Limits{})
+	c := g.client("alice", ttlv.V2_1)
+	must[kmip.CreateResponse](t, c, kmip.OperationCreate, aes("kek"))
+	wrapped := aes("wrapped")
+	wrapped.Attributes = wrapped.Attributes.WithVendor(kmip.VendorClient, kmip.AttributeWrappingKeyID, "kek")
+	must[kmip.CreateResponse](t, c, kmip.OperationCreate, wrapped)
+	end := func(uid kmip.UniqueIdentifier) {
+		must[kmip.RevokeResponse](t, c, kmip.OperationRevoke, &kmip.RevokeRequest{UniqueIdentifier: uid, RevocationReason: kmip.RevocationReason{RevocationReasonCode: kmip.RevocationReasonCodeCessationOfOperation}})
+	}
+	end("kek")
+	destroy := &kmip.DestroyRequest{UniqueIdentifier: "kek"}
+	require.Equal(t, kmip.ResultReasonPermissionDenied, reason(t, c, kmip.OperationDestroy, destroy))
+	replace := true
+	require.Equal(t, kmip.ResultReasonPermissionDenied, reason(t, c, kmip.OperationImport, &kmip.ImportRequest{
+		UniqueIdentifier: "kek", ObjectType: kmip.ObjectTypeSymmetricKey, ReplaceExisting: &replace, Value: plainAES(make([]byte, 32))}))
+	end("wrapped")
+	must[kmip.DestroyResponse](t, c, kmip.OperationDestroy, &kmip.DestroyRequest{UniqueIdentifier: "wrapped"})
+	must[kmip.DestroyResponse](t, c, kmip.OperationDestroy, destroy)
+}
+
 // TestSensitiveCannotBeLoosened shows that no attribute operation makes a sensitive key leave.
 func TestSensitiveCannotBeLoosened(t *testing.T) {
 	g := newRig(t, Limits{})
