@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -193,7 +194,7 @@ func TestWorkerEndsWithItsParent(t *testing.T) {
 		t.Skip("SoftHSM is not installed")
 	}
 	cmd := exec.Command(os.Args[0], "-test.run=^TestWorkerEndsWithItsParent$", "-test.v")
-	cmd.Env = append(os.Environ(), "WORKER_PARENT=1", "TMPDIR="+t.TempDir())
+	cmd.Env = append(os.Environ(), "WORKER_PARENT=1", "TMPDIR="+t.TempDir(), folderVariable+"="+filepath.Dir(softHSM.folder))
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
