@@ -2,14 +2,11 @@ package hsm
 
 import (
 	"bytes"
-	"crypto"
 	"crypto/aes"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/asn1"
-	"encoding/pem"
-	"strings"
 
 	"github.com/miekg/pkcs11"
 
@@ -29,12 +26,6 @@ func (t *tester) carrying(p *proof) {
 	for row := range digests {
 		p.wrapsOAEP[row] = t.check(func() (bool, error) { return t.wrapsOAEP(row) })
 	}
-}
-
-// knownRSA is the test key.
-func knownRSA() (*rsa.PrivateKey, error) {
-	block, _ := pem.Decode([]byte(strings.ReplaceAll(testRSA2048, "TESTING KEY", "PRIVATE KEY")))
-	return x509.ParsePKCS1PrivateKey(block.Bytes)
 }
 
 // wrapsPrivate wraps the test key: what comes out is its PKCS #8, behind which there may be zeros.
@@ -109,13 +100,7 @@ func (t *tester) unwrapsPrivate(row int, ckm uint) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	sum := crypto.SHA256.New().Sum(nil)
-	info, err := digestInfo(0, sum)
-	if err != nil {
-		return false, err
-	}
-	signature, err := t.m.lib.sign(s, &mechanism{Type: pkcs11.CKM_RSA_PKCS}, key, info, 256)
-	return err == nil && rsa.VerifyPKCS1v15(&known.PublicKey, crypto.SHA256, sum, signature) == nil, err
+	return t.connection().signs(s, key, &known.PublicKey)
 }
 
 // wrapsOAEP wraps a secret with the test key, and unwraps it here.

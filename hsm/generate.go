@@ -142,15 +142,12 @@ func pairRecipe(label string, a kmip.Attributes, uses []uint) (*recipe, error) {
 
 // using is the template with these uses said, of which those wanted are true.
 func (t template) using(said, wanted []uint) template {
-	u := slices.DeleteFunc(slices.Clone(t), func(a attribute) bool { return slices.Contains(usages, a.Type) })
+	u := slices.DeleteFunc(slices.Clone(t), func(a attribute) bool { return slices.Contains(usageFlags, a.Type) })
 	for _, s := range said {
 		u = append(u, attribute{s, flag(slices.Contains(wanted, s))})
 	}
 	return u
 }
-
-// usages are the attributes that say what a key may be used for.
-var usages = []uint{pkcs11.CKA_ENCRYPT, pkcs11.CKA_DECRYPT, pkcs11.CKA_SIGN, pkcs11.CKA_VERIFY, pkcs11.CKA_WRAP, pkcs11.CKA_UNWRAP, pkcs11.CKA_DERIVE}
 
 // MakeKey makes a key, or a pair, in a slot's token and reads it back: a token that made it otherwise than it was asked to does
 // not keep it. A label in use is refused with kmip.ErrExists.

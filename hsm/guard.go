@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/miekg/pkcs11"
@@ -280,20 +281,11 @@ func (c *connection) guardKey(ctx context.Context, s session, k guardKey, exact 
 	if exact {
 		search = append(search, attribute{pkcs11.CKA_ID, []byte(k.id)})
 	}
-	handles, err := c.list(s, search, 64)
+	found, err := c.described(s, search, 64)
 	if err != nil {
 		return nil, err
 	}
-	var found []*object
-	for _, h := range handles {
-		o, err := c.describe(s, h)
-		if err != nil {
-			return nil, c.disturbed(s, err)
-		}
-		if o.class == pkcs11.CKO_SECRET_KEY || o.class == pkcs11.CKO_PRIVATE_KEY {
-			found = append(found, o)
-		}
-	}
+	found = slices.DeleteFunc(found, func(o *object) bool { return o.class != pkcs11.CKO_SECRET_KEY && o.class != pkcs11.CKO_PRIVATE_KEY })
 	switch {
 	case len(found) == 0:
 		if err := c.alive(s); err != nil {

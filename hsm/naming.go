@@ -169,15 +169,11 @@ func (c *connection) holders(s session, plain string, all bool) (found []*object
 		if search == nil || !all && len(found) > 0 {
 			continue
 		}
-		handles, err := c.list(s, search, 64)
+		objects, err := c.described(s, search, 64)
 		if err != nil {
 			return nil, err
 		}
-		for _, h := range handles {
-			o, err := c.describe(s, h)
-			if err != nil {
-				return nil, c.disturbed(s, err)
-			}
+		for _, o := range objects {
 			if isKey(o.class) && o.plain == plain && o.rank == rank {
 				found = append(found, o)
 			}

@@ -250,6 +250,21 @@ func (c *connection) list(s session, t template, most int) ([]handle, error) {
 	return handles, nil
 }
 
+// described finds token objects and reads them.
+func (c *connection) described(s session, t template, most int) ([]*object, error) {
+	handles, err := c.list(s, t, most)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]*object, len(handles))
+	for i, h := range handles {
+		if all[i], err = c.describe(s, h); err != nil {
+			return nil, c.disturbed(s, err)
+		}
+	}
+	return all, nil
+}
+
 // disturbed makes an error of a search that is worth another try of one that another process caused by changing the token's
 // objects meanwhile: SoftHSM 2.6.1 then says anything. A token that is gone is told apart.
 func (c *connection) disturbed(s session, err error) error {

@@ -29,8 +29,12 @@ func (h *HSM) Reserve(references []string) {
 // Reserves says whether an object is one of the keys that the server keeps for itself, by whatever identifier it was found. While the
 // token is away, the label and the CKA_ID decide.
 func (h *HSM) Reserves(o *kmip.Object) bool {
-	all, k := h.reserved.Load(), tokenKey(o)
-	if all == nil || len(*all) == 0 || k == nil {
+	all := h.reserved.Load()
+	if all == nil || len(*all) == 0 {
+		return false
+	}
+	k := tokenKey(o)
+	if k == nil {
 		return false
 	}
 	token := k.first

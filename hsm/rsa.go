@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
+	"slices"
 	"sync/atomic"
 
 	"github.com/miekg/pkcs11"
@@ -242,20 +243,13 @@ func (c *connection) half(ctx context.Context, s session, of *object, class uint
 		return nil, err
 	}
 	defer c.slot.contents.leave()
-	handles, err := c.list(s, template{{pkcs11.CKA_CLASS, number(class)}, {pkcs11.CKA_ID, []byte(of.id)}}, 8)
+	found, err := c.described(s, template{{pkcs11.CKA_CLASS, number(class)}, {pkcs11.CKA_ID, []byte(of.id)}}, 8)
 	if err != nil {
 		return nil, err
 	}
-	var found []*object
-	for _, h := range handles {
-		o, err := c.describe(s, h)
-		if err != nil {
-			return nil, c.disturbed(s, err)
-		}
-		if o.kind == of.kind && (of.public == nil || o.public == nil || publicEqual(o.public, of.public)) {
-			found = append(found, o)
-		}
-	}
+	found = slices.DeleteFunc(found, func(o *object) bool {
+		return o.kind != of.kind || of.public != nil && o.public != nil && !publicEqual(o.public, of.public)
+	})
 	switch len(found) {
 	case 1:
 		return c.withName(s, found[0])

@@ -351,6 +351,12 @@ UjmopwKBgAqB2KYYMUqAOvYcBnEfLDmyZv9BTVNHbR2lKkMYqv5LlvDaBxVfilE0
 7d56RZOE+ERK2uz/7JX9VSsM/LbH9pJibd4e8mikDS9ntciqOH/3
 -----END RSA TESTING KEY-----`
 
+// knownRSA is the test key.
+func knownRSA() (*rsa.PrivateKey, error) {
+	block, _ := pem.Decode([]byte(strings.ReplaceAll(testRSA2048, "TESTING KEY", "PRIVATE KEY")))
+	return x509.ParsePKCS1PrivateKey(block.Bytes)
+}
+
 // rsaKey is a session key pair: the test key, or where the token does not let keys in, one made there.
 func (t *tester) rsaKey() (session, handle, error) {
 	s, err := t.begin()
@@ -358,8 +364,7 @@ func (t *tester) rsaKey() (session, handle, error) {
 		return s, t.rsa, err
 	}
 	uses := template{{pkcs11.CKA_TOKEN, flag(false)}, {pkcs11.CKA_DECRYPT, flag(true)}, {pkcs11.CKA_SIGN, flag(true)}}
-	block, _ := pem.Decode([]byte(strings.ReplaceAll(testRSA2048, "TESTING KEY", "PRIVATE KEY")))
-	known, err := x509.ParsePKCS1PrivateKey(block.Bytes)
+	known, err := knownRSA()
 	if err != nil {
 		return s, 0, err
 	}

@@ -3,10 +3,7 @@ package hsm
 import (
 	"bytes"
 	"crypto/rsa"
-	"crypto/x509"
 	"encoding/asn1"
-	"encoding/pem"
-	"strings"
 
 	"github.com/miekg/pkcs11"
 )
@@ -186,8 +183,7 @@ func (t *tester) secretTarget(s session, flags template) (handle, template, func
 }
 
 func (t *tester) rsaTarget(s session, uses template) (handle, template, func(session, handle) (bool, error), error) {
-	block, _ := pem.Decode([]byte(strings.ReplaceAll(testRSA2048, "TESTING KEY", "PRIVATE KEY")))
-	known, err := x509.ParsePKCS1PrivateKey(block.Bytes)
+	known, err := knownRSA()
 	if err != nil {
 		return 0, nil, nil, err
 	}
