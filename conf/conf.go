@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/BurntSushi/toml"
@@ -52,6 +53,9 @@ type Config struct {
 
 // File is the absolute path that the configuration was read from.
 func (c *Config) File() string { return c.file }
+
+// Database is the path of the SQLite file that Store.URL names.
+func (c *Config) Database() string { return strings.TrimPrefix(c.Store.URL, "sqlite:") }
 
 // KMIP is the listener for binary TTLV over mutual TLS.
 type KMIP struct {

@@ -1,7 +1,5 @@
 package conf
 
-import "slices"
-
 // mostSeed is in bytes.
 const mostSeed = 4096
 
@@ -10,8 +8,7 @@ func (k *checking) entropy(c *Config) {
 	switch e.Mode {
 	case "off":
 	case "augmentation":
-		numbered := func(s Slot) bool { return s.Number == e.Slot }
-		if !slices.ContainsFunc(c.HSM, func(h HSM) bool { return slices.ContainsFunc(h.Slots, numbered) }) {
+		if !c.HasSlot(e.Slot) {
 			k.fault("entropy.slot", "%d: no [[hsm.slot]] has that number", e.Slot)
 		}
 	default:

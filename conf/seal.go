@@ -60,13 +60,13 @@ func (k *checking) sealKey(c *Config, path string, slot uint32, label, id string
 	if _, err := hex.DecodeString(id); err != nil {
 		k.fault(path+".key_id", "%q: the CKA_ID of a key in hexadecimal", id)
 	}
-	if !c.hasSlot(slot) {
+	if !c.HasSlot(slot) {
 		k.fault(path+".slot", "slot %d is not configured: there is no [[hsm.slot]] of that number", slot)
 	}
 }
 
-// hasSlot says whether a slot is configured.
-func (c *Config) hasSlot(number uint32) bool {
+// HasSlot says whether a slot is configured.
+func (c *Config) HasSlot(number uint32) bool {
 	for _, h := range c.HSM {
 		for _, s := range h.Slots {
 			if s.Number == number {

@@ -97,9 +97,7 @@ func show[T any](cmd *cobra.Command, rows []T, head string, line func(T) []any) 
 		if rows == nil {
 			rows = []T{}
 		}
-		e := json.NewEncoder(cmd.OutOrStdout())
-		e.SetIndent("", "  ")
-		return e.Encode(rows)
+		return printJSON(cmd.OutOrStdout(), rows)
 	}
 	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, head)
@@ -111,6 +109,13 @@ func show[T any](cmd *cobra.Command, rows []T, head string, line func(T) []any) 
 		fmt.Fprintln(w, strings.TrimRight(strings.Join(cells, "\t"), "\t"))
 	}
 	return w.Flush()
+}
+
+// printJSON prints what an operator reads too.
+func printJSON(out io.Writer, v any) error {
+	e := json.NewEncoder(out)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
 }
 
 // plain is a cell without what would break the table or the terminal: labels come from tokens.

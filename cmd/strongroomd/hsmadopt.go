@@ -5,17 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -39,19 +34,17 @@ type estate interface {
 func answerEstate(answers map[string]http.HandlerFunc, e estate, o *operatorLog) {
 	answer := func(pattern, act string, f func(q *http.Request, number uint32) (any, error)) {
 		answers[pattern] = func(w http.ResponseWriter, q *http.Request) {
-			number, err := strconv.ParseUint(q.FormValue("slot"), 10, 32)
-			var v any
-			if err == nil {
-				v, err = f(q, uint32(number))
+			name := act
+			if q.FormValue("dry") != "" {
+				name = ""
 			}
-			if act != "" && q.FormValue("dry") == "" {
-				o.note(act, operatorOf(q), err)
-			}
-			if err != nil {
-				http.Error(w, err.Error(), http.StatusUnprocessableEntity)
-				return
-			}
-			reply(w, v)
+			o.answer(name, func(q *http.Request) (any, error) {
+				number, err := strconv.ParseUint(q.FormValue("slot"), 10, 32)
+				if err != nil {
+					return nil, err
+				}
+				return f(q, uint32(number))
+			})(w, q)
 		}
 	}
 	answer("POST /hsm/adopt", actAdopt, func(q *http.Request, number uint32) (any, error) {
@@ -107,13 +100,11 @@ func withEstate(cmd *cobra.Command, number uint32, f func(context.Context, estat
 	if err != nil {
 		return err
 	}
-	if answers(c) {
+	if serving(c) {
 		return f(cmd.Context(), remoteEstate{c})
 	}
-	if path, ok := strings.CutPrefix(c.Store.URL, "sqlite:"); ok {
-		if _, err := os.Stat(path); err != nil {
-			return fmt.Errorf("there is no database: %w", err)
-		}
+	if err := hasDatabase(c); err != nil {
+		return err
 	}
 	s, err := store.Open(cmd.Context(), c.Store.URL, store.Options{})
 	if err != nil {
@@ -153,16 +144,6 @@ func (n *noted) Prune(ctx context.Context, number uint32, dry, even, another boo
 		n.log.note(actPrune, thisUser(), err)
 	}
 	return list, err
-}
-
-// answers says whether a server runs on a configuration. One whose socket is there and closed to the caller runs.
-func answers(c *conf.Config) bool {
-	conn, err := net.Dial("unix", filepath.Join(c.DataDir, socketName))
-	if err == nil {
-		conn.Close()
-		return true
-	}
-	return !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ECONNREFUSED)
 }
 
 // numberOf is the slot that --slot means.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
@@ -57,9 +56,7 @@ name it hsm::SLOT::LABEL, and its administrators may use it.`,
 					return err
 				}
 				if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
-					e := json.NewEncoder(cmd.OutOrStdout())
-					e.SetIndent("", "  ")
-					return e.Encode(made)
+					return printJSON(cmd.OutOrStdout(), made)
 				}
 				tellMade(cmd.OutOrStdout(), made)
 				return nil

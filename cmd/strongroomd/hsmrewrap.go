@@ -8,10 +8,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -79,10 +77,8 @@ func (r *rewrapping) tell(out io.Writer, w *store.Rewrapping) error {
 
 // run has the server do it that runs, or does it.
 func (r *rewrapping) run(ctx context.Context, c *conf.Config, report func(store.Rewrapping)) (store.Rewrapping, error) {
-	socket := filepath.Join(c.DataDir, socketName)
-	if conn, err := net.Dial("unix", socket); err == nil {
-		conn.Close()
-		return r.ask(ctx, socket, report)
+	if serving(c) {
+		return r.ask(ctx, c, report)
 	}
 	b, err := openBackends(ctx, c, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -104,24 +100,12 @@ func seldom(report func(store.Rewrapping)) func(store.Rewrapping) {
 }
 
 // ask has a running server do it, which answers a line of JSON now and then, and one at the end.
-func (r *rewrapping) ask(ctx context.Context, socket string, report func(store.Rewrapping)) (last store.Rewrapping, err error) {
-	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "unix", socket)
-	}}}
-	defer client.CloseIdleConnections()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://admin/hsm/rewrap?"+url.Values{"from": {r.from}, "to": {r.to}}.Encode(), nil)
+func (r *rewrapping) ask(ctx context.Context, c *conf.Config, report func(store.Rewrapping)) (last store.Rewrapping, err error) {
+	response, err := request(ctx, c, http.MethodPost, "/hsm/rewrap?"+url.Values{"from": {r.from}, "to": {r.to}}.Encode(), nil, 0)
 	if err != nil {
 		return last, err
 	}
-	response, err := client.Do(request)
-	if err != nil {
-		return last, fmt.Errorf("asking the server: %w", err)
-	}
 	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return last, fmt.Errorf("the server answers %s", response.Status)
-	}
 	ended := false
 	lines := bufio.NewScanner(response.Body)
 	lines.Buffer(nil, 1<<20)

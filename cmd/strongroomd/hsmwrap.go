@@ -98,7 +98,7 @@ func tellWrapped(out io.Writer, c *changed, t *target) error {
 	} else {
 		fmt.Fprintln(&b, "No other slot is there.")
 	}
-	fmt.Fprintf(&b, "\nWrite into the configuration, in place of what [seal] says:\n\n%s\n", strings.Join(c.Lines, "\n"))
+	b.WriteString(c.wish())
 	_, err := io.WriteString(out, b.String())
 	return err
 }

@@ -179,6 +179,16 @@ func (k *keyring) now() *seal.Files {
 	return k.files
 }
 
+// state is how the key files are, and what the server does with them.
+func (k *keyring) state() (*keyState, error) {
+	files := k.now()
+	s, err := keyStatus(files.List())
+	if err == nil {
+		s.Serving, s.Unlocked, s.Sealed = true, files.Unlocked(), !k.root.Unsealed()
+	}
+	return s, err
+}
+
 // answers are what an operator asks of a running server about its keys.
 func (k *keyring) answers(log *operatorLog) map[string]http.HandlerFunc {
 	count := func(act string, f func(*http.Request) (int, error)) http.HandlerFunc {
@@ -188,15 +198,7 @@ func (k *keyring) answers(log *operatorLog) map[string]http.HandlerFunc {
 		})
 	}
 	return map[string]http.HandlerFunc{
-		"GET /keys/status": func(w http.ResponseWriter, _ *http.Request) {
-			s, err := keyStatus(k.now().List())
-			if err != nil {
-				http.Error(w, err.Error(), http.StatusUnprocessableEntity)
-				return
-			}
-			s.Serving, s.Unlocked, s.Sealed = true, k.now().Unlocked(), !k.root.Unsealed()
-			reply(w, s)
-		},
+		"GET /keys/status":  log.answer("", func(*http.Request) (any, error) { return k.state() }),
 		"POST /keys/lock":   count("keys lock", func(*http.Request) (int, error) { return k.lock() }),
 		"POST /keys/unlock": count("keys unlock", func(q *http.Request) (int, error) { return k.unlock(q.Context()) }),
 		"POST /keys/encrypt": count("keys encrypt", func(q *http.Request) (int, error) {

@@ -185,10 +185,7 @@ too, until keys unlock. A server that is started while it can open the root key 
 		Example: "  strongroomd keys lock",
 		Args:    arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var n counted
-			return askKeys(cmd, "/keys/lock", &n, func() string {
-				return fmt.Sprintf("Locked: %s out of the server's memory. KMIP is refused until strongroomd keys unlock.\n", files(n.Files))
-			})
+			return operateKeys(cmd, "/keys/lock", "Locked: %s out of the server's memory. KMIP is refused until strongroomd keys unlock.\n")
 		},
 	}
 }
@@ -201,24 +198,18 @@ func keysUnlockCommand() *cobra.Command {
 		Example: "  strongroomd keys unlock",
 		Args:    arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var n counted
-			return askKeys(cmd, "/keys/unlock", &n, func() string {
-				return fmt.Sprintf("Unlocked: %s in the server's memory. KMIP is answered.\n", files(n.Files))
-			})
+			return operateKeys(cmd, "/keys/unlock", "Unlocked: %s in the server's memory. KMIP is answered.\n")
 		},
 	}
 }
 
-// askKeys asks the server for an act, and prints what said says.
-func askKeys(cmd *cobra.Command, path string, answer any, said func() string) error {
-	c, err := loadConfig(cmd)
-	if err != nil {
+// operateKeys has the server do something with its key files, and prints said of how many there are.
+func operateKeys(cmd *cobra.Command, path, said string) error {
+	var n counted
+	if err := operate(cmd, path, nil, &n); err != nil {
 		return err
 	}
-	if err := ask(cmd.Context(), c, http.MethodPost, path, answer); err != nil {
-		return err
-	}
-	_, err = io.WriteString(cmd.OutOrStdout(), said())
+	_, err := fmt.Fprintf(cmd.OutOrStdout(), said, files(n.Files))
 	return err
 }
 

@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
+	"syscall"
 
 	"strongroom/conf"
 	"strongroom/kmip/server"
@@ -16,14 +17,22 @@ import (
 	"strongroom/store/seal"
 )
 
-// serving says whether a server answers at the admin socket of the configuration.
+// serving says whether a server runs on a configuration: one whose socket is there and closed to the caller does.
 func serving(c *conf.Config) bool {
 	conn, err := net.Dial("unix", filepath.Join(c.DataDir, socketName))
-	if err != nil {
-		return false
+	if err == nil {
+		conn.Close()
+		return true
 	}
-	conn.Close()
-	return true
+	return !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ECONNREFUSED)
+}
+
+// hasDatabase refuses a configuration whose database was not made yet, where opening it would make it.
+func hasDatabase(c *conf.Config) error {
+	if _, err := os.Stat(c.Database()); err != nil {
+		return fmt.Errorf("there is no database: %w", err)
+	}
+	return nil
 }
 
 // withRoot does an act with the root key while no server runs, and writes it into the audit log. Master is where the master key is,
@@ -34,10 +43,8 @@ func withRoot(ctx context.Context, c *conf.Config, master, act string, f func(*s
 
 // withStore is withRoot for who needs the database, too.
 func withStore(ctx context.Context, c *conf.Config, master, act string, f func(*store.Store) error) (err error) {
-	if path, ok := strings.CutPrefix(c.Store.URL, "sqlite:"); ok {
-		if _, err := os.Stat(path); err != nil {
-			return fmt.Errorf("there is no database: %w", err)
-		}
+	if err := hasDatabase(c); err != nil {
+		return err
 	}
 	log := slog.New(slog.DiscardHandler)
 	stores, err := openStores(ctx, c, nil, log)

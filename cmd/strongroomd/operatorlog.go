@@ -29,11 +29,13 @@ func (o *operatorLog) note(act, by string, err error) {
 // thisUser is by whom an act is while no server runs.
 func thisUser() string { return fmt.Sprintf("uid %d", os.Getuid()) }
 
-// answer does an act for a request at the admin socket, notes it, and answers.
+// answer does an act for a request at the admin socket, notes it, unless it has no name, and answers.
 func (o *operatorLog) answer(act string, f func(*http.Request) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, q *http.Request) {
 		v, err := f(q)
-		o.note(act, operatorOf(q), err)
+		if act != "" {
+			o.note(act, operatorOf(q), err)
+		}
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusUnprocessableEntity)
 			return

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"strongroom/conf"
@@ -95,7 +94,7 @@ func (p *packing) passwords(ctx context.Context) error {
 
 // database adds the database as it is now.
 func (p *packing) database(ctx context.Context) error {
-	path, _ := strings.CutPrefix(p.config.Store.URL, "sqlite:")
+	path := p.config.Database()
 	f, err := os.CreateTemp(filepath.Dir(path), ".snapshot-*.db")
 	if err != nil {
 		return err

@@ -201,12 +201,9 @@ func recoverySlot(ctx context.Context, root *seal.Root) (*seal.Slot, error) {
 func (s *sealer) addShare(ctx context.Context, text string) (*unsealed, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p, have, need, err := s.shares.add(ctx, s.root, text)
-	switch {
-	case err != nil:
-		return nil, err
-	case p == nil:
-		return &unsealed{Message: fmt.Sprintf("%d of %d recovery shares", have, need), Have: have, Need: need}, nil
+	p, more, err := s.shares.take(ctx, s.root, text)
+	if p == nil {
+		return more, err
 	}
 	return nil, s.root.Unseal(ctx, p)
 }
@@ -215,16 +212,23 @@ func (s *sealer) addShare(ctx context.Context, text string) (*unsealed, error) {
 func (s *sealer) verifyShare(ctx context.Context, text string) (*unsealed, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p, have, need, err := s.verified.add(ctx, s.root, text)
-	switch {
-	case err != nil:
-		return nil, err
-	case p == nil:
-		return &unsealed{Message: fmt.Sprintf("%d of %d recovery shares", have, need), Have: have, Need: need}, nil
+	p, answer, err := s.verified.take(ctx, s.root, text)
+	if p == nil {
+		return answer, err
 	}
 	slot, err := s.root.Check(ctx, p)
 	if err != nil {
 		return nil, err
 	}
-	return &unsealed{Message: fmt.Sprintf("these shares open %v", slot), Have: have, Need: need}, nil
+	answer.Message = fmt.Sprintf("these shares open %v", slot)
+	return answer, nil
+}
+
+// take is add with an answer to the operator, for as long as there are not enough.
+func (c *collection) take(ctx context.Context, root *seal.Root, text string) (seal.Protector, *unsealed, error) {
+	p, have, need, err := c.add(ctx, root, text)
+	if err != nil {
+		return nil, nil, err
+	}
+	return p, &unsealed{Message: fmt.Sprintf("%d of %d recovery shares", have, need), Have: have, Need: need}, nil
 }

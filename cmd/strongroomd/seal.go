@@ -2,8 +2,8 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -59,9 +59,7 @@ database has. Exit code 0: unsealed; 2: sealed, or no server runs; 1: that could
 				return err
 			}
 			if asJSON {
-				e := json.NewEncoder(cmd.OutOrStdout())
-				e.SetIndent("", "  ")
-				err = e.Encode(st)
+				err = printJSON(cmd.OutOrStdout(), st)
 			} else {
 				err = st.write(cmd.OutOrStdout(), time.Now())
 			}
@@ -78,7 +76,7 @@ database has. Exit code 0: unsealed; 2: sealed, or no server runs; 1: that could
 // offlineStatus tells what the database has while no server runs.
 func offlineStatus(ctx context.Context, c *conf.Config) (*sealStatus, error) {
 	st := &sealStatus{Sealed: true, Configured: c.Seal.Strategy, Reason: "no server runs"}
-	if _, err := os.Stat(databaseOf(c.Store.URL)); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(c.Database()); errors.Is(err, fs.ErrNotExist) {
 		st.Reason = "there is no database yet"
 		return st, nil
 	}
@@ -195,20 +193,23 @@ recovery shares, one at a time, until there are enough. With - the key or share 
 showing it.`,
 		Example: "  strongroomd seal unseal\n  strongroomd seal unseal /media/stick/master.key\n  strongroomd seal unseal -",
 		Args:    arguments(cobra.MaximumNArgs(1)),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			in, err := readSecret(cmd, args)
-			if err != nil {
-				return err
-			}
-			defer clear(in.Secret)
-			var answer unsealed
-			if err := operate(cmd, "/seal/unseal", in, &answer); err != nil {
-				return err
-			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), answer.Message)
-			return err
-		},
+		RunE:    func(cmd *cobra.Command, args []string) error { return giveSecret(cmd, args, "/seal/unseal") },
 	}
+}
+
+// giveSecret gives the server what the argument names, and prints what came of it.
+func giveSecret(cmd *cobra.Command, args []string, path string) error {
+	in, err := readSecret(cmd, args)
+	if err != nil {
+		return err
+	}
+	defer clear(in.Secret)
+	var answer unsealed
+	if err := operate(cmd, path, in, &answer); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(cmd.OutOrStdout(), answer.Message)
+	return err
 }
 
 // readSecret reads what the argument of unseal names; nothing without one.
@@ -358,13 +359,15 @@ func (c *changed) tell(out io.Writer) error {
 		for _, r := range c.Retained {
 			fmt.Fprintf(&b, "Still there: %s, retained. strongroomd seal prune drops it; keep its protector while backups need it.\n", r)
 		}
-		fmt.Fprintf(&b, "\nWrite into the configuration, in place of what [seal] says:\n\n")
-		for _, line := range c.Lines {
-			fmt.Fprintln(&b, line)
-		}
+		b.WriteString(c.wish())
 	}
 	_, err := io.WriteString(out, b.String())
 	return err
+}
+
+// wish says what to write into the configuration.
+func (c *changed) wish() string {
+	return "\nWrite into the configuration, in place of what [seal] says:\n\n" + strings.Join(c.Lines, "\n") + "\n"
 }
 
 func sealRewrapCommand() *cobra.Command {
@@ -442,7 +445,7 @@ recovery slot of before is replaced: its shares are of no use then.`,
 		Args:    arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := n.check(); err != nil || n.Shares == 0 {
-				return misuse{cmpError(err, errors.New("say how many: --shares and --threshold"))}
+				return misuse{cmp.Or(err, errors.New("say how many: --shares and --threshold"))}
 			}
 			var answer recoveryShares
 			if err := operate(cmd, "/seal/recovery", n, &answer); err != nil {
@@ -459,27 +462,7 @@ recovery slot of before is replaced: its shares are of no use then.`,
 		Long:    "Take recovery shares one at a time; when there are enough, prove that they open the recovery slot. Nothing is unsealed.",
 		Example: "  strongroomd seal recovery verify -",
 		Args:    arguments(cobra.ExactArgs(1)),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			in, err := readSecret(cmd, args)
-			if err != nil {
-				return err
-			}
-			defer clear(in.Secret)
-			var answer unsealed
-			if err := operate(cmd, "/seal/recovery/verify", in, &answer); err != nil {
-				return err
-			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), answer.Message)
-			return err
-		},
+		RunE:    func(cmd *cobra.Command, args []string) error { return giveSecret(cmd, args, "/seal/recovery/verify") },
 	})
 	return cmd
-}
-
-// cmpError is the first that is one.
-func cmpError(first, second error) error {
-	if first != nil {
-		return first
-	}
-	return second
 }

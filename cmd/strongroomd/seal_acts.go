@@ -241,11 +241,8 @@ func (s *sealer) rotate(ctx context.Context, t target) (*changed, error) {
 	if active.Kind == seal.KindToken {
 		t.To = "hsm"
 		_, serial, _ := tokenKeyOf(active.Protector)
-		for _, st := range s.statuses(ctx) {
-			if t.Slot == nil && st.Serial == serial {
-				number := st.Number
-				t.Slot = &number
-			}
+		if numbers := s.slotsOf(ctx, serial); t.Slot == nil && len(numbers) > 0 {
+			t.Slot = &numbers[0]
 		}
 	}
 	return s.switchTo(ctx, t)
@@ -267,15 +264,13 @@ func (s *sealer) refers(ctx context.Context, slot *seal.Slot) (n int, err error)
 	if slot.Kind != seal.KindToken {
 		return 0, nil
 	}
-	counts, err := s.store.Protectors(ctx)
-	if err != nil {
-		return 0, err
-	}
 	label, serial, _ := tokenKeyOf(slot.Protector)
-	for _, st := range s.statuses(ctx) {
-		if st.Serial == serial {
-			n += counts["uid:"+kmip.HSMIdentifier(st.Number, label)]
+	for _, number := range s.slotsOf(ctx, serial) {
+		under, err := s.store.WrappedBy(ctx, kmip.HSMIdentifier(number, label))
+		if err != nil {
+			return 0, err
 		}
+		n += under
 	}
 	return n, nil
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -180,11 +179,10 @@ func (s *sealer) serverKeys() string {
 	if s.keys == nil {
 		return ""
 	}
-	k, err := keyStatus(s.keys.now().List())
+	k, err := s.keys.state()
 	if err != nil {
 		return err.Error()
 	}
-	k.Serving, k.Unlocked, k.Sealed = true, s.keys.now().Unlocked(), !s.root.Unsealed()
 	return k.summary()
 }
 
@@ -309,9 +307,4 @@ func (r *moving) text() string {
 		text += ", done"
 	}
 	return text
-}
-
-// databaseOf is the file of a SQLite store.
-func databaseOf(url string) string {
-	return filepath.Clean(strings.TrimPrefix(strings.TrimPrefix(url, "sqlite:"), "//"))
 }

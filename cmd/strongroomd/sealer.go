@@ -248,18 +248,24 @@ func (s *sealer) find(ctx context.Context, slot *seal.Slot) (seal.Protector, err
 		}
 		return seal.TokenProtector(guard)
 	case seal.KindFile:
-		var unread error
-		for _, source := range s.sources() {
-			key, err := s.masterKey(source)
-			if err != nil {
-				unread = errors.Join(unread, err)
-			} else if key.Reference() == slot.Protector {
-				return key, nil
-			}
-		}
-		return nil, unread
+		key, _, err := s.fileOf(slot)
+		return key, err
 	}
 	return nil, nil
+}
+
+// fileOf is the configured master key that opens a slot, and where it is; nil where there is none. The error tells of those that
+// cannot be read.
+func (s *sealer) fileOf(slot *seal.Slot) (key seal.Protector, source string, unread error) {
+	for _, source := range s.sources() {
+		key, err := s.masterKey(source)
+		if err != nil {
+			unread = errors.Join(unread, err)
+		} else if key.Reference() == slot.Protector {
+			return key, source, nil
+		}
+	}
+	return nil, "", unread
 }
 
 // check opens the active slot and compares, and tells the log when that becomes another answer than before.
@@ -276,7 +282,6 @@ func (s *sealer) check(ctx context.Context) {
 		s.log.Error("unhealthy: the active slot could not be opened again", "err", err)
 		s.act("seal unhealthy", "server", "", err)
 	case err == nil && before != nil:
-		s.reserve(ctx) // the token of a slot may not have been there before
 		s.log.Info("healthy: the active slot can be opened again")
 		s.act("seal healthy", "server", "", nil)
 	}
@@ -395,8 +400,8 @@ func (s *sealer) named(ctx context.Context, active *seal.Slot, slot uint32, labe
 	if err != nil {
 		return false
 	}
-	rest, ok := strings.CutPrefix(active.Protector, seal.KindToken+":"+serial+":"+label+":")
-	return ok && !strings.Contains(rest, ":") && (id == "" || strings.EqualFold(id, rest))
+	itsLabel, itsSerial, itsID := tokenKeyOf(active.Protector)
+	return active.Kind == seal.KindToken && itsSerial == serial && itsLabel == label && (id == "" || strings.EqualFold(id, itsID))
 }
 
 // lines are what [seal] must say for a slot to be the one that is wished for.
@@ -404,27 +409,16 @@ func (s *sealer) lines(slot *seal.Slot) []string {
 	label, serial, id := tokenKeyOf(slot.Protector)
 	switch slot.Kind {
 	case seal.KindFile:
-		return []string{"[seal]", `strategy        = "software"`, fmt.Sprintf("master_key_file = %s   # the file of master key %s", tomlString(s.fileOf(slot)), strings.TrimPrefix(slot.Protector, "file:"))}
+		_, source, _ := s.fileOf(slot)
+		return []string{"[seal]", `strategy        = "software"`, fmt.Sprintf("master_key_file = %s   # the file of master key %s", tomlString(source), strings.TrimPrefix(slot.Protector, "file:"))}
 	case seal.KindToken:
 		number := fmt.Sprintf("(of the token %s)", serial)
-		for _, st := range s.statuses(context.Background()) {
-			if st.Serial == serial {
-				number = fmt.Sprint(st.Number)
-			}
+		for _, n := range s.slotsOf(context.Background(), serial) {
+			number = fmt.Sprint(n)
 		}
 		return []string{"[seal]", `strategy  = "hsm"`, "slot      = " + number, "key_label = " + tomlString(label), "key_id    = " + tomlString(id)}
 	}
 	return nil
-}
-
-// fileOf is the configured master key file that opens a slot; "" where there is none.
-func (s *sealer) fileOf(slot *seal.Slot) string {
-	for _, source := range s.sources() {
-		if key, err := s.masterKey(source); err == nil && key.Reference() == slot.Protector {
-			return source
-		}
-	}
-	return ""
 }
 
 // tokenKeyOf takes the reference of a key in a token apart.
@@ -451,6 +445,16 @@ func (s *sealer) reserve(ctx context.Context) {
 
 // reserves says whether an object is one of those keys.
 func (s *sealer) reserves(o *kmip.Object) bool { return s.hsm != nil && s.hsm.Reserves(o) }
+
+// slotsOf are the slots that have the token of a serial number.
+func (s *sealer) slotsOf(ctx context.Context, serial string) (numbers []uint32) {
+	for _, st := range s.statuses(ctx) {
+		if st.Serial == serial {
+			numbers = append(numbers, st.Number)
+		}
+	}
+	return numbers
+}
 
 // statuses are those of the tokens.
 func (s *sealer) statuses(ctx context.Context) []hsm.Status {

@@ -219,14 +219,8 @@ func (u *unpacking) targets() map[string]string {
 		}
 		all[name] = path
 	}
-	all[u.database()] = u.staged[u.config.KeyName(u.database())]
+	all[u.config.Database()] = u.staged[u.config.KeyName(u.config.Database())]
 	return all
-}
-
-// database is the path that the database goes to.
-func (u *unpacking) database() string {
-	path, _ := strings.CutPrefix(u.config.Store.URL, "sqlite:")
-	return path
 }
 
 // proveFiles opens the key files, and what else is in envelopes of its own, which it leaves in clear in the staging folder.
@@ -269,7 +263,7 @@ func (u *unpacking) open(ctx context.Context, name, path string) error {
 // openStores opens the package's database where it is staged, sealed, and the tokens; a standby without one gets an empty one of the
 // same root key.
 func (u *unpacking) openStores(ctx context.Context) (*backends, error) {
-	name := u.config.KeyName(u.database())
+	name := u.config.KeyName(u.config.Database())
 	path, with := u.staged[name]
 	if !with {
 		if u.manifest.Kind == seal.KindBackup {
@@ -297,7 +291,7 @@ func (u *unpacking) openStores(ctx context.Context) (*backends, error) {
 }
 
 func (u *unpacking) closeStores(b *backends) error {
-	path := u.staged[u.config.KeyName(u.database())]
+	path := u.staged[u.config.KeyName(u.config.Database())]
 	return errors.Join(b.close(), os.Remove(path+".lock"))
 }
 

@@ -50,12 +50,8 @@ func checkWrappingKey(c *conf.Config) error {
 	if err != nil {
 		return fmt.Errorf("hsm_wrapping_key: %w", err)
 	}
-	for _, h := range c.HSM {
-		for _, s := range h.Slots {
-			if token && s.Number == slot {
-				return nil
-			}
-		}
+	if token && c.HasSlot(slot) {
+		return nil
 	}
 	return fmt.Errorf("hsm_wrapping_key: %q is no key in a slot of the configuration", c.HSMWrappingKey)
 }
