@@ -41,17 +41,29 @@ func (s *Store) Rewrap(ctx context.Context, from, to string, report func(Rewrapp
 		return done, kmip.Errorf(kmip.ResultReasonInvalidField, "%q is both the old and the new wrapping key", from)
 	}
 	old := tokenReference + from
-	for after := int64(0); ; {
+	count := func() error {
 		if err := s.readers.QueryRowContext(ctx, countWrapped, old).Scan(&done.Remaining); err != nil {
-			return done, fmt.Errorf("counting what %q wraps: %w", from, err)
+			return fmt.Errorf("counting what %q wraps: %w", from, err)
 		}
+		return nil
+	}
+	if err := count(); err != nil {
+		return done, err
+	}
+	for after := int64(0); ; {
 		report(done)
 		ids, uids, err := s.pageWrapped(ctx, old, after)
-		if err != nil || len(ids) == 0 {
+		if err != nil {
 			return done, err
 		}
+		if len(ids) == 0 {
+			return done, count() // with what was made meanwhile
+		}
 		after = ids[len(ids)-1]
-		if err := s.rewrapPage(ctx, from, to, uids, &done); err != nil {
+		before := done.Rewrapped
+		err = s.rewrapPage(ctx, from, to, uids, &done)
+		done.Remaining -= done.Rewrapped - before
+		if err != nil {
 			return done, err
 		}
 	}
