@@ -2,9 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/sha256"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
@@ -15,41 +12,16 @@ import (
 	"strongroom/hsm/hsmtest"
 	"strongroom/kmip"
 	"strongroom/kmip/client"
-	"strongroom/kmip/ttlv"
 )
 
 // ecLabel is the label of a pair on P-256 in the token.
 const ecLabel = "bench-ec"
 
-// signECDSA makes a pair in the token and is the exchange of Sign with it.
+// signECDSA is the exchange of Sign with a pair on P-256 in the token.
 func (k *keys) signECDSA(ctx context.Context) (*exchange, error) {
-	halves, err := client.Do[kmip.CreateKeyPairResponse](ctx, k.client, kmip.OperationCreateKeyPair, &kmip.CreateKeyPairRequest{
-		CommonAttributes:     active(kmip.CryptographicAlgorithmECDSA, 256),
-		PrivateKeyAttributes: kmip.Attributes{}.With(ttlv.TagUniqueIdentifier, kmip.HSMIdentifier(slot, ecLabel)),
-	})
-	if err != nil {
-		return nil, err
-	}
-	got, err := client.Do[kmip.GetResponse](ctx, k.client, kmip.OperationGet, &kmip.GetRequest{
-		UniqueIdentifier: halves.PublicKeyUniqueIdentifier, KeyFormatType: kmip.KeyFormatTypeX509,
-	})
-	if err != nil {
-		return nil, err
-	}
-	public, err := x509.ParsePKIXPublicKey(got.PublicKey.KeyBlock.KeyValue.Material)
-	if err != nil {
-		return nil, err
-	}
-	p := kmip.CryptographicParameters{DigitalSignatureAlgorithm: kmip.DigitalSignatureAlgorithmECDSAWithSHA256}
-	q := &kmip.SignRequest{UniqueIdentifier: halves.PrivateKeyUniqueIdentifier, CryptographicParameters: &p, Data: k.plaintext}
-	return k.prepare(ctx, kmip.OperationSign, q, 1, func(payload []byte) error {
-		r, err := decode[kmip.SignResponse](payload)
-		digest := sha256.Sum256(k.plaintext)
-		if err == nil && !ecdsa.VerifyASN1(public.(*ecdsa.PublicKey), digest[:], r.SignatureData) {
-			err = fmt.Errorf("a signature of %d bytes that does not verify", len(r.SignatureData))
-		}
-		return err
-	})
+	s := signP256
+	s.name = kmip.HSMIdentifier(slot, ecLabel)
+	return k.signer(s)(ctx)
 }
 
 // encryptWrapped is the exchange of Encrypt with a key of the database that one of the token protects there.

@@ -20,21 +20,22 @@ import (
 	"strongroom/kmip/ttlv"
 )
 
-// A signature is a way to sign with a key of the database.
+// A signature is a way to sign.
 type signature struct {
+	name       string // of the private key, in a token; "" for one of the database
 	pair       kmip.Attributes
 	parameters kmip.CryptographicParameters
 	verify     func(public any, data, signature []byte) bool
 }
 
 var (
-	signRSA = signature{active(kmip.CryptographicAlgorithmRSA, 2048), pkcs, func(public any, data, signature []byte) bool {
+	signRSA = signature{"", active(kmip.CryptographicAlgorithmRSA, 2048), pkcs, func(public any, data, signature []byte) bool {
 		digest := sha256.Sum256(data)
 		key, ok := public.(*rsa.PublicKey)
 		return ok && rsa.VerifyPKCS1v15(key, crypto.SHA256, digest[:], signature) == nil
 	}}
 	signP256 = signature{
-		active(kmip.CryptographicAlgorithmECDSA, 256).With(ttlv.TagCryptographicDomainParameters, kmip.CryptographicDomainParameters{RecommendedCurve: kmip.RecommendedCurveP256}),
+		"", active(kmip.CryptographicAlgorithmECDSA, 256).With(ttlv.TagCryptographicDomainParameters, kmip.CryptographicDomainParameters{RecommendedCurve: kmip.RecommendedCurveP256}),
 		kmip.CryptographicParameters{DigitalSignatureAlgorithm: kmip.DigitalSignatureAlgorithmECDSAWithSHA256},
 		func(public any, data, signature []byte) bool {
 			digest := sha256.Sum256(data)
@@ -43,7 +44,7 @@ var (
 		},
 	}
 	signEd25519 = signature{
-		active(kmip.CryptographicAlgorithmEd25519, 256), kmip.CryptographicParameters{},
+		"", active(kmip.CryptographicAlgorithmEd25519, 256), kmip.CryptographicParameters{},
 		func(public any, data, signature []byte) bool {
 			key, ok := public.(ed25519.PublicKey)
 			return ok && ed25519.Verify(key, data, signature)
@@ -51,12 +52,16 @@ var (
 	}
 )
 
-// signer makes a pair in the database, and is the exchange of Sign with it. The public half must verify what it answers.
+// signer makes a pair, and is the exchange of Sign with it. The public half must verify what it answers.
 func (k *keys) signer(s signature) func(context.Context) (*exchange, error) {
 	return func(ctx context.Context) (*exchange, error) {
+		private := kmip.Attributes{}.With(ttlv.TagCryptographicUsageMask, kmip.CryptographicUsageMaskSign)
+		if s.name != "" {
+			private = private.With(ttlv.TagUniqueIdentifier, s.name)
+		}
 		halves, err := client.Do[kmip.CreateKeyPairResponse](ctx, k.client, kmip.OperationCreateKeyPair, &kmip.CreateKeyPairRequest{
 			CommonAttributes:     s.pair,
-			PrivateKeyAttributes: kmip.Attributes{}.With(ttlv.TagCryptographicUsageMask, kmip.CryptographicUsageMaskSign),
+			PrivateKeyAttributes: private,
 			PublicKeyAttributes:  kmip.Attributes{}.With(ttlv.TagCryptographicUsageMask, kmip.CryptographicUsageMaskVerify),
 		})
 		if err != nil {
