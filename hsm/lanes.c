@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { CKM_SHA512_RSA_PKCS_PSS = 0x45, CKM_ECDSA = 0x1041, CKM_JUNIPER_KEY_GEN = 0x1060 };
+
 struct sr_lanes {
 	pthread_mutex_t mu;
 	pthread_cond_t work;
@@ -45,8 +47,9 @@ static double seconds(clockid_t clock) {
 	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static void operate(sr_job *j) {
-	j->result = sr_operate(j->m, j->operation, j->resume, j->session, j->type, j->kind, j->iv, j->iv_len, j->extra, j->extra_len,
+void sr_perform(sr_job *j) {
+	if (j->perform) j->perform(j);
+	else j->result = sr_operate(j->m, j->operation, j->resume, j->session, j->type, j->kind, j->iv, j->iv_len, j->extra, j->extra_len,
 		j->a, j->b, j->c, j->key, j->in, j->in_len, j->out, j->out_len);
 }
 
@@ -57,7 +60,7 @@ static void operate(sr_job *j) {
  */
 static void judge(sr_lanes *l, sr_job *j) {
 	double wall = seconds(CLOCK_MONOTONIC), cpu = seconds(CLOCK_THREAD_CPUTIME_ID);
-	operate(j);
+	sr_perform(j);
 	cpu = seconds(CLOCK_THREAD_CPUTIME_ID) - cpu;
 	wall = seconds(CLOCK_MONOTONIC) - wall;
 	if (j->result.rv == 0 && cpu > wall / 2) atomic_store(&l->local, 1);
@@ -89,16 +92,16 @@ static void *lane(void *arg) {
 		int look = !atomic_load(&l->local) && l->count++ % 16 == 0;
 		pthread_mutex_unlock(&l->mu);
 		if (look) judge(l, j);
-		else operate(j);
-		tell(l, j);
+		else sr_perform(j);
+		if (j->finish) j->finish(j);
+		else tell(l, j);
 		pthread_mutex_lock(&l->mu);
 		l->running--;
 	}
 	return NULL;
 }
 
-/* start makes one more lane; it takes no signals, which are Go's. */
-static int start(sr_lanes *l) {
+int sr_thread(void *(*run)(void *), void *arg) {
 	sigset_t all, before;
 	pthread_attr_t attributes;
 	pthread_t thread;
@@ -106,12 +109,20 @@ static int start(sr_lanes *l) {
 	pthread_attr_init(&attributes);
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	int fault = pthread_create(&thread, &attributes, lane, l);
+	int fault = pthread_create(&thread, &attributes, run, arg);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attributes);
+	return fault;
+}
+
+/* start makes one more lane. */
+static int start(sr_lanes *l) {
+	int fault = sr_thread(lane, l);
 	if (!fault) l->lanes++;
 	return fault;
 }
+
+int sr_slow(ck_ulong type) { return type <= CKM_SHA512_RSA_PKCS_PSS || (type >= CKM_ECDSA && type < CKM_JUNIPER_KEY_GEN); }
 
 int sr_lanes_put(sr_lanes *l, sr_job *job) {
 	int fault = 0, wake = 0;

@@ -8,10 +8,15 @@
 
 #include "cryptoki.h"
 
-/* A job is one sr_operate. Its memory is C's, buffers included, from when it is put in until it is taken out. */
+/*
+ * A job is one sr_operate. Its memory is C's, buffers included, from when it is put in until it is taken out, or until finish
+ * is called, where there is one: that is told instead, in the lane.
+ */
 typedef struct sr_job {
 	struct sr_job *next;
-	ck_ulong number; /* Go's name for it */
+	void (*perform)(struct sr_job *); /* in place of one sr_operate, or NULL */
+	void (*finish)(struct sr_job *);  /* NULL: sr_lanes_take gives it */
+	ck_ulong number;                  /* Go's name for it */
 	void *m;
 	int operation, resume;
 	ck_ulong session;
@@ -41,6 +46,9 @@ sr_lanes *sr_lanes_new(int few, int many, int *descriptor);
 /* sr_lanes_put gives a job to the lanes; 0, or an errno when there is no lane and none can be started. */
 int sr_lanes_put(sr_lanes *l, sr_job *job);
 
+/* sr_perform makes the call of a job. */
+void sr_perform(sr_job *job);
+
 /* sr_lanes_take gives the list of the jobs that are done. */
 sr_job *sr_lanes_take(sr_lanes *l);
 
@@ -49,5 +57,11 @@ int sr_lanes_local(sr_lanes *l);
 
 /* sr_lanes_forget makes it be looked at anew. */
 void sr_lanes_forget(sr_lanes *l);
+
+/* sr_slow says whether a mechanism is one of private keys, which take a hundred times as long as the others. */
+int sr_slow(ck_ulong type);
+
+/* sr_thread starts a thread that takes no signals, which are Go's; 0, or an errno. */
+int sr_thread(void *(*run)(void *), void *arg);
 
 #endif

@@ -15,6 +15,16 @@ import (
 // Jobs of all sizes at once, each with its own answer: small ones, ones whose block is not kept, ones that fail.
 func TestLanesAtOnce(t *testing.T) {
 	h := open(t)
+	manySizes(t, h)
+}
+
+// The same where a crew makes the calls.
+func TestCrewAtOnce(t *testing.T) {
+	h, _ := isolated(t, 0)
+	manySizes(t, h)
+}
+
+func manySizes(t *testing.T, h *HSM) {
 	require.NoError(t, h.Generate(t.Context(), aesObject("k", 256)))
 	o, err := h.Object(t.Context(), kmip.HSMIdentifier(4, "k"))
 	require.NoError(t, err)

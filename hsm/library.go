@@ -4,8 +4,10 @@ package hsm
 #cgo linux LDFLAGS: -ldl
 #cgo noescape sr_random
 #cgo nocallback sr_random
+#cgo noescape sr_slow
+#cgo nocallback sr_slow
 #include <stdlib.h>
-#include "cryptoki.h"
+#include "lanes.h"
 */
 import "C"
 
@@ -291,8 +293,7 @@ func (l *library) operate(operation C.int, s session, m *mechanism, key handle, 
 
 // lanes are those for a mechanism.
 func (l *library) lanes(mechanism uint) *lanes {
-	switch {
-	case mechanism <= pkcs11.CKM_SHA512_RSA_PKCS_PSS, mechanism >= pkcs11.CKM_ECDSA && mechanism < pkcs11.CKM_JUNIPER_KEY_GEN:
+	if C.sr_slow(C.ck_ulong(mechanism)) != 0 {
 		return l.slow
 	}
 	return l.quick

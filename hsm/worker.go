@@ -4,9 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"os"
 	"sync"
+	"syscall"
 )
 
 // workerSocket is the descriptor that a worker process inherits.
@@ -16,24 +15,24 @@ const workerSocket = 3
 // server asks for over the socket that it inherited, until the server closes it. It has the PINs of m's slots, so that the
 // server does not need them.
 func Work(m Module) error {
-	socket := os.NewFile(workerSocket, "server")
-	conn, err := net.FileConn(socket)
-	if err != nil {
+	if _, err := syscall.GetsockoptInt(workerSocket, syscall.SOL_SOCKET, syscall.SO_TYPE); err != nil {
 		return fmt.Errorf("a worker process is started by the server only: %w", err)
 	}
-	socket.Close()
-	defer conn.Close()
 	if err := environment([]Module{m}); err != nil {
 		return err
 	}
-	w := &worker{module: m, answers: postbox{to: conn}}
-	if w.lib, err = openLibrary(m.Library, m.Parameters); err != nil {
-		w.broken = err
+	lib, broken := openLibrary(m.Library, m.Parameters)
+	c, rest, err := newCrew(lib, workerSocket)
+	if err != nil {
+		return err
 	}
-	return w.serve(conn)
+	defer rest.Close()
+	defer c.wait()
+	w := &worker{module: m, lib: lib, broken: broken, answers: postbox{to: c}}
+	return w.serve(rest)
 }
 
-// A worker makes calls for a server.
+// A worker makes calls for a server: those that its crew leaves to it.
 type worker struct {
 	module  Module
 	lib     cryptoki
@@ -95,7 +94,8 @@ type arguments struct {
 	room             int
 }
 
-// arguments reads those of a function, in the order in which remote writes them.
+// arguments reads those of a function, in the order in which remote writes them. The functions of a crew are not among them: one
+// that comes here is torn.
 func (r *reading) arguments(f function) (a arguments) {
 	switch f {
 	case fnInitialize, fnFinalize, fnInfo, fnSlots:
@@ -125,8 +125,6 @@ func (r *reading) arguments(f function) (a arguments) {
 		a.template, a.room = r.template(), r.room()
 	case fnAttributes:
 		a.object, a.types = handle(r.uint()), r.uints()
-	case fnEncrypt, fnDecrypt, fnSign:
-		a.mechanism, a.object, a.data, a.room = r.mechanism(), handle(r.uint()), r.bytes(), r.room()
 	case fnWrap:
 		a.mechanism, a.object, a.other, a.room = r.mechanism(), handle(r.uint()), handle(r.uint()), r.room()
 	case fnUnwrap:
@@ -167,8 +165,6 @@ func (w *worker) call(f function, a arguments) (out writing, err error) {
 	case fnOpenSession:
 		s, err := w.lib.openSession(a.number)
 		return one(handle(s), err)
-	case fnEncrypt, fnDecrypt, fnSign, fnWrap:
-		return w.operate(f, a)
 	}
 	return w.inSession(f, a)
 }
@@ -213,28 +209,18 @@ func (w *worker) inSession(f function, a arguments) (out writing, err error) {
 			clear(x.Value)
 		}
 		return out, err
+	case fnWrap:
+		return w.wrap(a)
 	}
 	return one(w.lib.unwrap(s, a.mechanism, a.object, a.data, a.template))
 }
 
-// operate is call for the functions that answer bytes: those, and the IV as the token left it.
-func (w *worker) operate(f function, a arguments) (out writing, err error) {
-	s, m := a.session, a.mechanism
-	var result []byte
-	switch f {
-	case fnEncrypt:
-		result, err = w.lib.encrypt(s, m, a.object, a.data, a.room)
-	case fnDecrypt:
-		result, err = w.lib.decrypt(s, m, a.object, a.data, a.room)
-	case fnSign:
-		result, err = w.lib.sign(s, m, a.object, a.data, a.room)
-	case fnWrap:
-		result, err = w.lib.wrap(s, m, a.object, a.other, a.room)
-	}
-	out = make(writing, 0, len(result)+len(m.IV)+16)
+// wrap is call for the function that answers bytes, and the IV as the token left it, as those of the crew do.
+func (w *worker) wrap(a arguments) (out writing, err error) {
+	result, err := w.lib.wrap(a.session, a.mechanism, a.object, a.other, a.room)
 	out.bytes(result)
+	out.bytes(a.mechanism.IV)
 	clear(result)
-	out.bytes(m.IV)
 	return out, err
 }
 

@@ -213,19 +213,3 @@ func TestWorkerEndsWithItsParent(t *testing.T) {
 	require.Error(t, cmd.Wait())
 	require.Eventually(t, func() bool { return syscall.Kill(pid, 0) != nil }, 5*time.Second, 5*time.Millisecond)
 }
-
-func TestMessagesTorn(t *testing.T) {
-	w := &worker{lib: &library{}, module: Module{}}
-	whole := begin(1)
-	whole = append(whole, byte(fnEncrypt))
-	whole.uint(1)
-	whole.mechanism(&mechanism{IV: make([]byte, 12)})
-	whole.uint(2)
-	data([]byte("data"), 100)(&whole)
-	b := whole.end()[8:]
-	for n := range b[:len(b)-1] {
-		a := w.answer(1, &reading{b: append([]byte(nil), b[:n]...)})
-		r := &reading{b: a.end()[8:]}
-		require.ErrorContains(t, r.error(), "torn", "after %d bytes", n)
-	}
-}
