@@ -73,12 +73,9 @@ func (l *locating) request() (*kmip.LocateRequest, error) {
 	if l.most < 0 || l.offset < 0 || l.bits < 0 {
 		return nil, misused("--max, --offset and --number-of-bits are not negative")
 	}
-	q := new(kmip.LocateRequest)
+	q := &kmip.LocateRequest{OffsetItems: &l.offset} // who sends it is told how many match
 	if l.most > 0 {
 		q.MaximumItems = &l.most
-	}
-	if l.offset > 0 {
-		q.OffsetItems = &l.offset
 	}
 	for _, n := range l.names {
 		q.Attributes = q.Attributes.Plus(ttlv.TagName, kmip.Name{NameValue: n, NameType: kmip.NameTypeUninterpretedTextString})

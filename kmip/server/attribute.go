@@ -13,11 +13,12 @@ import (
 // getAttributes answers Get Attributes. KMIP 2.1 §6.1.20. An attribute that the object does not have is left out, and is no
 // error: clients rely on it.
 func (r *Request) getAttributes(o *kmip.Object, q *kmip.GetAttributesRequest) (*kmip.GetAttributesResponse, error) {
-	all := r.visible(o)
-	response := &kmip.GetAttributesResponse{UniqueIdentifier: kmip.UniqueIdentifier(o.UniqueIdentifier), Attributes: all}
+	response := &kmip.GetAttributesResponse{UniqueIdentifier: kmip.UniqueIdentifier(o.UniqueIdentifier)}
 	if len(q.AttributeReferences) == 0 {
+		response.Attributes = r.listed(o)
 		return response, nil
 	}
+	all := r.visible(o)
 	response.Attributes = make(kmip.Attributes, 0, len(q.AttributeReferences))
 	for i, want := range q.AttributeReferences {
 		if asked(q.AttributeReferences[:i], want) {
@@ -44,7 +45,7 @@ func asked(before kmip.AttributeReferences, want kmip.Attribute) bool {
 // getAttributeList answers Get Attribute List. KMIP 2.1 §6.1.21.
 func (r *Request) getAttributeList(o *kmip.Object, _ *kmip.GetAttributeListRequest) (*kmip.GetAttributeListResponse, error) {
 	response := &kmip.GetAttributeListResponse{UniqueIdentifier: kmip.UniqueIdentifier(o.UniqueIdentifier)}
-	for _, a := range r.visible(o) {
+	for _, a := range r.listed(o) {
 		if !asked(response.AttributeReferences, a) && a.DefinedAt(r.version) {
 			response.AttributeReferences = append(response.AttributeReferences, kmip.Attribute{Tag: a.Tag, Vendor: a.Vendor, Name: a.Name})
 		}

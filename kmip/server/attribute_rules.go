@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,6 +28,13 @@ func (r *Request) visible(o *kmip.Object) kmip.Attributes {
 		seen = append(seen, a)
 	}
 	return seen
+}
+
+// listed are the attributes of an object for an answer that lists them all, in order. Of an object that is protected as most are,
+// Strongroom-Protection is told to who names it: some clients give up at an attribute of a server's vendor.
+func (r *Request) listed(o *kmip.Object) kmip.Attributes {
+	usual := kmip.Attribute{Tag: ttlv.TagAttribute, Vendor: kmip.VendorServer, Name: kmip.AttributeProtection, Value: kmip.ProtectionSoftware}
+	return slices.DeleteFunc(r.visible(o).InOrder(), usual.Equal)
 }
 
 // addable says whether a client may give a value to an attribute that has none.

@@ -35,7 +35,7 @@ func (r *Request) export(o *kmip.Object, q *kmip.ExportRequest) (*kmip.ExportRes
 	r.placeholder = o.UniqueIdentifier
 	return &kmip.ExportResponse{
 		ObjectType: o.ObjectType(), UniqueIdentifier: kmip.UniqueIdentifier(o.UniqueIdentifier),
-		Attributes: r.visible(o), Value: *v,
+		Attributes: r.listed(o), Value: *v,
 	}, nil
 }
 

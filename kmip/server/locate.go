@@ -8,7 +8,8 @@ import (
 )
 
 // locate answers Locate. KMIP 2.1 §6.1.28: what matches every attribute and the caller may use in some way, newest first.
-// Located Items is left out where the objects are too many to be counted.
+// Located Items tells of what the answer may lack, so it is left out where the answer has all, and where the objects are too many
+// to be counted.
 func (r *Request) locate(_ *call, q *kmip.LocateRequest) (*kmip.LocateResponse, error) {
 	most, offset, err := page(q)
 	if err != nil {
@@ -40,7 +41,8 @@ func (r *Request) locate(_ *call, q *kmip.LocateRequest) (*kmip.LocateResponse, 
 		found.Objects = found.Objects[min(offset, found.Total):]
 	}
 	response := new(kmip.LocateResponse)
-	if found.Total >= 0 && found.Total <= math.MaxInt32 {
+	partly := q.MaximumItems != nil || q.OffsetItems != nil || found.Total > most
+	if partly && found.Total >= 0 && found.Total <= math.MaxInt32 {
 		total := int32(found.Total)
 		response.LocatedItems = &total
 	}

@@ -29,7 +29,7 @@ func TestLocatePages(t *testing.T) {
 			slices.Reverse(uids)
 			page := func(q kmip.LocateRequest) *kmip.LocateResponse {
 				r := must[kmip.LocateResponse](t, c, kmip.OperationLocate, &q)
-				if v < ttlv.V1_3 {
+				if v < ttlv.V1_3 || q.MaximumItems == nil && q.OffsetItems == nil {
 					require.Nil(t, r.LocatedItems)
 				} else {
 					require.EqualValues(t, 7, *r.LocatedItems)

@@ -254,7 +254,7 @@ func TestDelegatedLogin(t *testing.T) {
 	must[kmip.GetAttributesResponse](t, bob, kmip.OperationGetAttributes, &kmip.GetAttributesRequest{UniqueIdentifier: "mine"})
 	require.Equal(t, kmip.ResultReasonPermissionDenied, reason(t, bob, kmip.OperationGetAttributes, &kmip.GetAttributesRequest{UniqueIdentifier: "mine"}), "once")
 
-	located := must[kmip.LocateResponse](t, bob, kmip.OperationLocate, &kmip.LocateRequest{})
+	located := must[kmip.LocateResponse](t, bob, kmip.OperationLocate, &kmip.LocateRequest{OffsetItems: new(int32)})
 	require.Equal(t, []kmip.UniqueIdentifier{"grouped"}, located.UniqueIdentifier)
 	require.Equal(t, int32(1), *located.LocatedItems)
 
