@@ -402,6 +402,7 @@ func TestX55HSMWrap(t *testing.T) {
 	made := s.must(s.strongroomd("hsm", "generate", "--slot", "4", "--key-label", "root", "--purpose", "seal", "--config", s.path("strongroom.toml"))) // X54
 	require.Contains(t, made, "CKA_EXTRACTABLE")
 	require.Contains(t, s.refused(s.strongroomd("hsm", "generate", "--slot", "4", "--key-label", "root", "--purpose", "seal", "--config", s.path("strongroom.toml"))), "in use")
+	require.Regexp(t, `"event":"hsm generate","by":"uid \d+","detail":"hsm::4::root, aes to be used for seal","result":"failed","reason":".*in use`, string(s.read("data/audit.jsonl")))
 	said := s.must(s.strongroomd("hsm", "wrap", "--key-label", "root", s.path("master.key"), "--config", s.path("strongroom.toml")))
 	require.Len(t, regexp.MustCompile(`(?m)^[A-Z].*\.$`).FindAllString(said, -1), 4, "%s", said)
 	require.NoError(t, os.Remove(s.path("master.key")))

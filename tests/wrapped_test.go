@@ -327,6 +327,11 @@ func TestRewrapKilled(t *testing.T) {
 	require.Equal(t, keys, s.under("hsm::4::old"))
 	require.Contains(t, s.refused(s.strongroomd("hsm", "rewrap", "--from", "hsm::4::old", "--to", "hsm::4::gone", "--config", config)), "hsm::4::gone")
 	require.Equal(t, keys, s.under("hsm::4::old"))
+
+	audit := string(s.read("data/audit.jsonl"))
+	require.Regexp(t, `"event":"hsm generate","by":"uid \d+","detail":"hsm::4::new, aes to be used for wrapping"`, audit)
+	require.Regexp(t, `"event":"hsm rewrap","by":"uid \d+","detail":"hsm::4::old to hsm::4::new: \d+ rewrapped, 0 left, 0 failed"`, audit, "by the server")
+	require.Contains(t, audit, fmt.Sprintf("hsm::4::new to hsm::4::old: %d rewrapped, 0 left, 0 failed", keys), "without one")
 }
 
 // under counts the rows that a key in the token wrapped.

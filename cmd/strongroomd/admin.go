@@ -71,12 +71,8 @@ func (a *admin) close() error {
 }
 
 // purge empties the cache.
-func purge(opened *cache.Cache, log *slog.Logger) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		n := opened.Purge()
-		log.Info("the cache of unwrapped keys was emptied by the operator", "keys", n)
-		reply(w, purged{Purged: n})
-	}
+func purge(opened *cache.Cache, acts *operatorLog) http.HandlerFunc {
+	return acts.answer("cache purge", func(*http.Request) (any, error) { return purged{Purged: opened.Purge()}, nil })
 }
 
 // purged answers POST /cache/purge.

@@ -133,7 +133,7 @@ type noted struct {
 func (n *noted) Adopt(ctx context.Context, number uint32, a hsm.Adoption) ([]hsm.Adopted, error) {
 	list, err := n.HSM.Adopt(ctx, number, a)
 	if !a.DryRun {
-		n.log.note(actAdopt, thisUser(), err)
+		n.log.note(actAdopt, thisUser(), "", err)
 	}
 	return list, err
 }
@@ -141,7 +141,7 @@ func (n *noted) Adopt(ctx context.Context, number uint32, a hsm.Adoption) ([]hsm
 func (n *noted) Prune(ctx context.Context, number uint32, dry, even, another bool) ([]hsm.Left, error) {
 	list, err := n.HSM.Prune(ctx, number, dry, even, another)
 	if !dry {
-		n.log.note(actPrune, thisUser(), err)
+		n.log.note(actPrune, thisUser(), "", err)
 	}
 	return list, err
 }

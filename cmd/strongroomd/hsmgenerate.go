@@ -2,14 +2,20 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
 	"strconv"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"strongroom/hsm"
+	"strongroom/kmip"
 )
 
 // slotFlag adds --slot.
@@ -52,7 +58,7 @@ name it hsm::SLOT::LABEL, and its administrators may use it.`,
 			k.Purpose, k.Bits = hsm.Purpose(purpose), int32(length)
 			return withSlot(cmd, slotOf(number), func(ctx context.Context, h *hsm.HSM, slot uint32) error {
 				made, err := h.MakeKey(ctx, slot, k)
-				if err != nil {
+				if err := errors.Join(err, noteGenerated(cmd, saysOf(slot, &k), err)); err != nil {
 					return err
 				}
 				if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
@@ -72,6 +78,56 @@ name it hsm::SLOT::LABEL, and its administrators may use it.`,
 	_ = cmd.MarkFlagRequired("key-label")
 	_ = cmd.MarkFlagRequired("purpose")
 	return cmd
+}
+
+// says is what the audit log says of a key that was asked for.
+func saysOf(slot uint32, k *hsm.NewKey) string {
+	return fmt.Sprintf("%s, %s to be used for %s", kmip.HSMIdentifier(slot, k.Label), k.Algorithm, k.Purpose)
+}
+
+// A generated key was made, or not, by another process than the server: it is for the server's audit log.
+type generated struct {
+	Detail string `json:"detail"`
+	Error  string `json:"error,omitempty"`
+}
+
+// noteGenerated writes what came of it into the audit log, through the server where one runs. A configuration whose data folder was
+// not made yet has none.
+func noteGenerated(cmd *cobra.Command, detail string, done error) error {
+	c, err := loadConfig(cmd)
+	if err != nil {
+		return err
+	}
+	if serving(c) {
+		g := generated{Detail: detail}
+		if done != nil {
+			g.Error = done.Error()
+		}
+		return tell(cmd.Context(), c, http.MethodPost, "/hsm/generated", g, nil)
+	}
+	if _, err := os.Stat(filepath.Dir(c.Audit.File)); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return noteHere(c, actGenerate, detail, done)
+}
+
+// actGenerate is the name of the act in the audit log.
+const actGenerate = "hsm generate"
+
+// generated answers POST /hsm/generated.
+func (o *operatorLog) generated() http.HandlerFunc {
+	return func(w http.ResponseWriter, q *http.Request) {
+		var g generated
+		if !read(w, q, &g) {
+			return
+		}
+		var failed error
+		if g.Error != "" {
+			failed = errors.New(g.Error)
+		}
+		o.note(actGenerate, operatorOf(q), g.Detail, failed)
+		reply(w, struct{}{})
+	}
 }
 
 // tellMade says what was made.

@@ -85,7 +85,15 @@ func (r *rewrapping) run(ctx context.Context, c *conf.Config, report func(store.
 		return store.Rewrapping{}, err
 	}
 	done, err := b.store.Rewrap(ctx, r.from, r.to, seldom(report))
-	return done, errors.Join(err, b.close())
+	return done, errors.Join(err, noteHere(c, actRewrap, r.detail(&done), err), b.close())
+}
+
+// actRewrap is the name of the act in the audit log.
+const actRewrap = "hsm rewrap"
+
+// detail is what the audit log says of it.
+func (r *rewrapping) detail(done *store.Rewrapping) string {
+	return fmt.Sprintf("%s to %s: %d rewrapped, %d left, %d failed", r.from, r.to, done.Rewrapped, done.Remaining, done.Failed)
 }
 
 // seldom lets through what comes a second after what was let through last.
@@ -133,21 +141,19 @@ func (r *rewrapping) ask(ctx context.Context, c *conf.Config, report func(store.
 }
 
 // rewraps answers POST /hsm/rewrap. It ends with the request, and with the server.
-func (b *backends) rewraps(log *slog.Logger) http.HandlerFunc {
+func (b *backends) rewraps(acts *operatorLog) http.HandlerFunc {
 	return func(w http.ResponseWriter, q *http.Request) {
-		from, to := q.URL.Query().Get("from"), q.URL.Query().Get("to")
-		e := json.NewEncoder(w)
+		r := rewrapping{q.URL.Query().Get("from"), q.URL.Query().Get("to")}
+		e, out := json.NewEncoder(w), http.NewResponseController(w)
 		w.Header().Set("Content-Type", "application/x-ndjson")
-		log.Info("a wrapping key is being rotated by the operator", "from", from, "to", to)
-		done, err := b.store.Rewrap(q.Context(), from, to, seldom(func(r store.Rewrapping) {
-			_ = e.Encode(r) // an operator who went away ends the request
-			_ = http.NewResponseController(w).Flush()
+		done, err := b.store.Rewrap(q.Context(), r.from, r.to, seldom(func(w store.Rewrapping) {
+			_ = e.Encode(w) // an operator who went away ends the request
+			_ = out.Flush()
 		}))
 		if err != nil {
 			done.Error = err.Error()
 		}
-		log.Info("rotating the wrapping key has ended", "from", from, "to", to, "rewrapped", done.Rewrapped, "remaining", done.Remaining,
-			"failed", done.Failed, "error", done.Error)
+		acts.note(actRewrap, operatorOf(q), r.detail(&done), err)
 		_ = e.Encode(struct {
 			store.Rewrapping
 			End bool `json:"end"`

@@ -61,7 +61,7 @@ func withStore(ctx context.Context, c *conf.Config, master, act string, f func(*
 	}
 	defer func() { err = errors.Join(err, audit.Close()) }()
 	err = f(stores.store)
-	(&operatorLog{audit, log}).note(act, thisUser(), err)
+	(&operatorLog{audit, log}).note(act, thisUser(), "", err)
 	return err
 }
 

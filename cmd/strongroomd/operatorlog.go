@@ -1,12 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"os"
 
+	"strongroom/conf"
 	"strongroom/kmip/server"
 )
 
@@ -16,14 +18,30 @@ type operatorLog struct {
 	log   *slog.Logger
 }
 
-// note writes the lines of one act, by whom it was.
-func (o *operatorLog) note(act, by string, err error) {
-	if err != nil {
-		o.log.Warn(act+" was refused", "by", by, "err", err)
-	} else {
-		o.log.Info(act, "by", by)
+// note writes the lines of one act, by whom it was; detail may be empty.
+func (o *operatorLog) note(act, by, detail string, err error) {
+	said := []any{"by", by}
+	if detail != "" {
+		said = append(said, "detail", detail)
 	}
-	o.audit.Act(server.Act{Name: act, By: by, Err: err})
+	if err != nil {
+		o.log.Warn(act+" was refused", append(said, "err", err)...)
+	} else {
+		o.log.Info(act, said...)
+	}
+	o.audit.Act(server.Act{Name: act, By: by, Detail: detail, Err: err})
+}
+
+// noteHere writes the line of an act of this program, where no server has the audit log of its configuration.
+func noteHere(c *conf.Config, act, detail string, done error) (err error) {
+	log := slog.New(slog.DiscardHandler)
+	audit, err := server.OpenAudit(c.Audit.File, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, audit.Close()) }()
+	(&operatorLog{audit, log}).note(act, thisUser(), detail, done)
+	return nil
 }
 
 // thisUser is by whom an act is while no server runs.
@@ -34,7 +52,7 @@ func (o *operatorLog) answer(act string, f func(*http.Request) (any, error)) htt
 	return func(w http.ResponseWriter, q *http.Request) {
 		v, err := f(q)
 		if act != "" {
-			o.note(act, operatorOf(q), err)
+			o.note(act, operatorOf(q), "", err)
 		}
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusUnprocessableEntity)
@@ -49,7 +67,7 @@ func (o *operatorLog) stream(act string, f func(*http.Request, io.Writer) error)
 	return func(w http.ResponseWriter, q *http.Request) {
 		out := &counting{w: w}
 		err := f(q, out)
-		o.note(act, operatorOf(q), err)
+		o.note(act, operatorOf(q), "", err)
 		switch {
 		case err == nil:
 		case out.n == 0:

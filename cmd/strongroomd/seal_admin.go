@@ -95,11 +95,19 @@ func changeOf(c *changed) string {
 // mostAdminBody is in bytes.
 const mostAdminBody = 64 << 10
 
+// read reads what an operator's command says into in, or answers that it cannot.
+func read(w http.ResponseWriter, q *http.Request, in any) bool {
+	err := json.NewDecoder(http.MaxBytesReader(w, q.Body, mostAdminBody)).Decode(in)
+	if err != nil {
+		http.Error(w, "the request is not understood: "+err.Error(), http.StatusBadRequest)
+	}
+	return err == nil
+}
+
 // answer performs an operator's act, one at a time, with an audit line, and replies. An error is text for the operator.
 func answer[In, Out any](s *sealer, name string, w http.ResponseWriter, q *http.Request, f func(context.Context, *In) (*Out, string, error)) {
 	in := new(In)
-	if err := json.NewDecoder(http.MaxBytesReader(w, q.Body, mostAdminBody)).Decode(in); err != nil {
-		http.Error(w, "the request is not understood: "+err.Error(), http.StatusBadRequest)
+	if !read(w, q, in) {
 		return
 	}
 	s.acts.Lock()

@@ -127,8 +127,9 @@ func serve(ctx context.Context, load func() (*conf.Config, error), log *slog.Log
 
 	acts := &operatorLog{audit, log}
 	answers := keys.answers(acts)
-	answers["POST /cache/purge"] = purge(opened, log)
-	answers["POST /hsm/rewrap"] = backends.rewraps(log)
+	answers["POST /cache/purge"] = purge(opened, acts)
+	answers["POST /hsm/rewrap"] = backends.rewraps(acts)
+	answers["POST /hsm/generated"] = acts.generated()
 	maps.Copy(answers, sealer.answers(life))
 	if backends.hsm != nil {
 		answerEstate(answers, backends.hsm, acts)
