@@ -1,7 +1,6 @@
 package hsm
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"math"
@@ -26,16 +25,12 @@ func shimmed(t *testing.T, change func(*Module)) (*HSM, *hsmtest.Shim) {
 	newToken(t, label(t))
 	shim := hsmtest.New(t, softHSM.library)
 	m := Module{Library: shim.Library, Env: shim.Env, Isolation: "none",
-		Slots: []Slot{{Number: 4, TokenLabel: label(t), PIN: pin(testPIN), Wait: 3 * time.Second}}}
+		Slots: []Slot{{Number: 4, TokenLabel: label(t), PIN: pin(testPIN), Wait: 30 * time.Second}}}
 	if change != nil {
 		change(&m)
 	}
-	h, err := Open(context.Background(), []Module{m}, &memory{}, slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		shim.Heal()
-		require.NoError(t, h.Close())
-	})
+	h := openModule(t, m)
+	t.Cleanup(shim.Heal) // before it is closed
 	return h, shim
 }
 
@@ -217,7 +212,7 @@ func TestEveryReturnValueOfEveryFunction(t *testing.T) {
 					}
 					return encrypts(t.Context(), h, "aes")
 				}
-				require.Eventually(t, func() bool { return recovers() == nil }, 3*time.Second, 5*time.Millisecond, "%s: the slot stays broken", name)
+				require.Eventually(t, func() bool { return recovers() == nil }, time.Minute, 5*time.Millisecond, "%s: the slot stays broken", name)
 				require.Equal(t, before+change, objectsOf(t, h), "%s: %v, and the token has more or fewer objects", name, err)
 				judgeError(t, name, function, rv, err)
 				if a.makes < 0 && err == nil {
@@ -286,7 +281,7 @@ func objectsOf(t *testing.T, h *HSM) (n int) {
 		keys, err := h.Keys(t.Context(), 4)
 		n = len(keys)
 		return err == nil
-	}, 3*time.Second, 5*time.Millisecond)
+	}, time.Minute, 5*time.Millisecond)
 	return n
 }
 
@@ -322,10 +317,11 @@ func TestCreateThatMayHaveHappened(t *testing.T) {
 // A call that makes a key and does not come back in time ends with its worker process; the error tells that the key is there.
 func TestCreateThatTimesOut(t *testing.T) {
 	h, shim := shimmed(t, func(m *Module) {
-		m.Isolation, m.CallLimit = "process", 100*time.Millisecond
+		m.Isolation = "process"
 		worker, env := workerOf(m.Library, m.Slots...), m.Env
 		m.Worker = withEnv(worker, env)
 	})
+	h.modules[0].lib.(*remote).hurry(fnGenerate, 2*time.Second) // in which the token makes its key, however busy the machine is
 	shim.Do("GenerateKey", hsmtest.HangAfter, 0, 0, 1)
 	err := h.Generate(t.Context(), aesObject("k", 256))
 	require.ErrorContains(t, err, `"hsm::4::k" is in the token all the same`)
@@ -339,17 +335,15 @@ func TestModuleWithoutFunctions(t *testing.T) {
 	newToken(t, label(t))
 	shim := hsmtest.New(t, softHSM.library)
 	shim.Claims("2.30", "GenerateRandom", "WrapKey", "UnwrapKey", "SeedRandom", "WaitForSlotEvent", "GetFunctionStatus", "CopyObject")
-	h, err := Open(t.Context(), []Module{{Library: shim.Library, Env: shim.Env, Isolation: "none",
-		Slots: []Slot{{Number: 4, TokenLabel: label(t), PIN: pin(testPIN)}}}}, &memory{}, slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, h.Close()) })
+	h := openModule(t, Module{Library: shim.Library, Env: shim.Env, Isolation: "none",
+		Slots: []Slot{{Number: 4, TokenLabel: label(t), PIN: pin(testPIN)}}})
 	status := h.Status(t.Context())[0]
 	require.True(t, status.Healthy, status.Error)
 	require.Contains(t, status.Mechanisms, "AES GCM")
 	require.NotContains(t, status.Mechanisms, "AES NISTKeyWrap")
 	aesKeyOf(t, h, "k")
 	require.NoError(t, encrypts(t.Context(), h, "k"))
-	err = h.Random(t.Context(), 4, make([]byte, 16))
+	err := h.Random(t.Context(), 4, make([]byte, 16))
 	require.ErrorContains(t, err, "CKR_FUNCTION_NOT_SUPPORTED")
 	require.Equal(t, kmip.ResultReasonOperationNotSupported, kmip.ReasonOf(err))
 
@@ -376,7 +370,7 @@ func TestOneLoginForManyRequests(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, err := o.Key.Encrypt(t.Context(), &kmip.EncryptRequest{Data: []byte("data")})
 		return err == nil
-	}, 3*time.Second, 10*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 	require.Equal(t, logins+1, shim.Calls("Login"))
 
 	shim.Do("EncryptInit", hsmtest.Refuse, pkcs11.CKR_DEVICE_REMOVED, 0, 1)
@@ -396,37 +390,41 @@ func TestLanesSeeWhatWaits(t *testing.T) {
 	o, err := h.Object(t.Context(), uid("k"))
 	require.NoError(t, err)
 	l := h.modules[0].lib.(*library).quick
-	require.True(t, l.local(), "SoftHSM computes here, and its self-test shows that")
+	atOnce := func() {
+		var all sync.WaitGroup
+		for range 32 {
+			all.Go(func() {
+				if _, err := o.Key.Encrypt(t.Context(), &kmip.EncryptRequest{Data: []byte("data")}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+	}
+	for began := time.Now(); !l.local(); atOnce() { // on a busy machine an operation may have waited longer than it computed
+		require.Less(t, time.Since(began), time.Minute, "SoftHSM computes here, and its operations show that")
+	}
 
 	waiting, err := newLibrary(h.modules[0].lib.(*library).functions, "") // with lanes that have seen nothing
 	require.NoError(t, err)
 	h.modules[0].lib = waiting
-	shim.Delay(20*time.Millisecond, "Encrypt")
-	var slowest atomic.Int64
+	const delay = 300 * time.Millisecond
+	shim.Delay(delay, "Encrypt")
 	began := time.Now()
-	var all sync.WaitGroup
-	for range 32 {
-		all.Go(func() {
-			_, err := o.Key.Encrypt(t.Context(), &kmip.EncryptRequest{Data: []byte("data")})
-			if err != nil {
-				t.Error(err)
-			}
-			slowest.Store(int64(time.Since(began)))
-		})
-	}
-	all.Wait()
+	atOnce()
 	require.False(t, waiting.quick.local())
-	require.Less(t, time.Duration(slowest.Load()), 16*20*time.Millisecond, "they waited for each other")
+	require.Less(t, time.Since(began), 16*delay, "they waited for each other")
 }
 
 // A module that hangs or crashes under load, in a worker process: requests fail, the slot is back, and nothing is answered
 // wrongly.
 func TestCrashAndHangUnderLoad(t *testing.T) {
 	h, shim := shimmed(t, func(m *Module) {
-		m.Isolation, m.CallLimit = "process", 500*time.Millisecond
+		m.Isolation = "process"
 		worker, env := workerOf(m.Library, m.Slots...), m.Env
 		m.Worker = withEnv(worker, env)
 	})
+	h.modules[0].lib.(*remote).hurry(fnEncrypt, time.Second)
 	require.NoError(t, h.Generate(t.Context(), aesObject("k", 256)))
 	var stop atomic.Bool
 	var good, bad atomic.Int64
@@ -450,10 +448,10 @@ func TestCrashAndHangUnderLoad(t *testing.T) {
 	for _, what := range []hsmtest.What{hsmtest.Crash, hsmtest.Hang} {
 		calls := shim.Calls("Initialize")
 		shim.Do("Encrypt", what, 0, 50, 1)
-		require.Eventually(t, func() bool { return shim.Calls("Initialize") > calls }, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return shim.Calls("Initialize") > calls }, time.Minute, time.Millisecond)
 		shim.Heal()
 		before := good.Load()
-		require.Eventually(t, func() bool { return good.Load() > before+200 }, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return good.Load() > before+200 }, time.Minute, time.Millisecond)
 	}
 	stop.Store(true)
 	load.Wait()

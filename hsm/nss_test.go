@@ -1,9 +1,7 @@
 package hsm
 
 import (
-	"context"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -37,10 +35,7 @@ func nss(t *testing.T) *HSM {
 	m := Module{Library: libraries[0], Isolation: "process", Slots: []Slot{slot},
 		Parameters: fmt.Sprintf("configdir='sql:%s' certPrefix='' keyPrefix='' secmod='secmod.db' flags=", dir)}
 	m.Worker = withEnv(workerOf(m.Library, slot), map[string]string{workerVariable + "_PARAMETERS": m.Parameters})
-	h, err := Open(context.Background(), []Module{m}, &memory{}, slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, h.Close()) })
-	return h
+	return openModule(t, m)
 }
 
 func TestNSSBackend(t *testing.T) {

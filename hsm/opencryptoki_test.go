@@ -2,9 +2,7 @@ package hsm
 
 import (
 	"bufio"
-	"context"
 	"io"
-	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -85,10 +83,7 @@ func opencryptoki(t *testing.T) *HSM {
 		cmd.Env, cmd.Stderr = inner.Env, inner.Stderr
 		return cmd
 	}
-	h, err := Open(context.Background(), []Module{m}, &memory{}, slog.New(slog.DiscardHandler))
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, h.Close()) })
-	return h
+	return openModule(t, m)
 }
 
 func TestOpencryptokiBackend(t *testing.T) {

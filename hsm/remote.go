@@ -22,7 +22,7 @@ import (
 // CKR_CRYPTOKI_NOT_INITIALIZED, which makes the supervisor initialize again. All methods are safe for concurrent use.
 type remote struct {
 	command func() *exec.Cmd
-	limit   time.Duration // of a call
+	limit   func(function) time.Duration // of a call
 	log     *slog.Logger
 
 	mu     sync.Mutex
@@ -31,6 +31,16 @@ type remote struct {
 
 // longCalls is how many times the limit calls may take that make keys: an HSM may look for primes for a minute.
 const longCalls = 6
+
+// callLimit gives the limits of all calls.
+func callLimit(usual time.Duration) func(function) time.Duration {
+	return func(f function) time.Duration {
+		if f == fnGenerate || f == fnGeneratePair {
+			return longCalls * usual
+		}
+		return usual
+	}
+}
 
 // A workerGone is the error of the calls that were under way when a worker process ended: each may have happened or not.
 type workerGone struct{ why error }
@@ -198,11 +208,7 @@ func (r *remote) call(f function, arguments func(*writing), results func(*readin
 	if p == nil {
 		return ckError{rv: pkcs11.CKR_CRYPTOKI_NOT_INITIALIZED}
 	}
-	limit := r.limit
-	if f == fnGenerate || f == fnGeneratePair {
-		limit *= longCalls
-	}
-	a, err := p.call(limit, f, arguments)
+	a, err := p.call(r.limit(f), f, arguments)
 	if err != nil {
 		return err
 	}
