@@ -20,7 +20,7 @@ func TestLanesAtOnce(t *testing.T) {
 
 // The same where a crew makes the calls.
 func TestCrewAtOnce(t *testing.T) {
-	h, _ := isolated(t, 0)
+	h, _ := isolated(t)
 	manySizes(t, h)
 }
 
