@@ -13,9 +13,10 @@ import (
 	"strongroom/kmip"
 )
 
-// oldDatabase makes a database of schema version 1 of what the store at from has: one that the program before lists wrote.
-func oldDatabase(t *testing.T, from, path string) {
+// oldDatabase makes a database of schema version 1 of what a store has: one that the program before lists wrote.
+func oldDatabase(t *testing.T, s *Store, path string) {
 	t.Helper()
+	from := databaseFile(t, s)
 	require.NoError(t, secretFile(path))
 	db, err := sql.Open("sqlite", dsn(path, "_pragma=journal_mode(WAL)"))
 	require.NoError(t, err)
@@ -34,9 +35,12 @@ func oldDatabase(t *testing.T, from, path string) {
 	columns := `uid, owner, object_type, initial_date, destroyed, attributes, envelope, protector, revision`
 	exec(`INSERT INTO main.objects (` + columns + `) SELECT ` + columns + ` FROM new.objects ORDER BY id`)
 	exec(`DELETE FROM main.root_key_table`)
-	for _, table := range []string{"grants", "records", "root_key_slots", "root_key_table"} {
-		exec(`INSERT INTO main.` + table + ` SELECT * FROM new.` + table)
+	for table, columns := range map[string]string{
+		"grants": `*`, "records": `uid, attributes, revision`, "root_key_slots": `*`, "root_key_table": `id, generation, mac`,
+	} {
+		exec(`INSERT INTO main.` + table + ` SELECT ` + columns + ` FROM new.` + table)
 	}
+	exec(`UPDATE main.root_key_table SET mac = $1`, macWithoutRows(t, s))
 	exec(`INSERT INTO main.words (uid, kind, value) SELECT uid, 1, uid FROM main.objects`)
 }
 
@@ -49,12 +53,13 @@ func TestMigrate(t *testing.T) {
 	for range 100 {
 		h.change()
 	}
-	from, path := databaseFile(t, h.Store), filepath.Join(t.TempDir(), "old.db")
-	oldDatabase(t, from, path)
+	path := filepath.Join(t.TempDir(), "old.db")
+	oldDatabase(t, h.Store, path)
 
 	var log bytes.Buffer
 	h.Store = openAt(t, path, Options{Now: h.Store.now, Log: slog.New(slog.NewTextHandler(&log, nil))})
 	require.Contains(t, log.String(), `msg="migrating the database" from=2 to=3`)
+	require.Contains(t, log.String(), "authenticating the rows")
 	have, want := h.lists()
 	require.Equal(t, want, have)
 	for range 15 {
@@ -83,7 +88,7 @@ func TestMigrateFails(t *testing.T) {
 		require.NoError(t, s.Generate(t.Context(), aesKey(fmt.Sprint("k", i), "alice")))
 	}
 	path := filepath.Join(t.TempDir(), "old.db")
-	oldDatabase(t, databaseFile(t, s), path)
+	oldDatabase(t, s, path)
 	db, err := sql.Open("sqlite", dsn(path))
 	require.NoError(t, err)
 	defer db.Close()

@@ -16,7 +16,7 @@ const (
 	nextToMove      = `SELECT id, uid FROM objects WHERE destroyed = 0 AND protector <> $1 AND id > $2 ORDER BY id LIMIT 256`
 
 	// The revision stays: nothing that a client sees has changed.
-	moveObject = `UPDATE objects SET envelope = $1, protector = $2 WHERE uid = $3 AND revision = $4`
+	moveObject = `UPDATE objects SET envelope = $1, protector = $2, mac = $3 WHERE uid = $4 AND revision = $5`
 )
 
 // Protectors counts the objects under each protector, by its reference.
@@ -198,10 +198,14 @@ func (s *Store) moveOnce(ctx context.Context, uid string) (moved bool, err error
 		a := changed.Attributes.WithVendor(kmip.VendorServer, kmip.AttributeProtection, protection(e))
 		return true, s.amend(ctx, old, old.object.Clone(), a, e)
 	}
-	next := s.newRow(&changed, old, old.length, e)
+	next := s.newRow(&changed, old, old.encoding, e)
+	mac, err := next.mac()
+	if err != nil {
+		return false, err
+	}
 	write := func(b *batch) error {
 		b.w.erasing = true
-		return b.one(moveObject, e.Bytes(), e.Protector, uid, old.object.Revision)
+		return b.one(moveObject, e.Bytes(), e.Protector, mac, uid, old.object.Revision)
 	}
 	return true, s.replace(ctx, old, &changed, write, func() *row { return next })
 }

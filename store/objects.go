@@ -124,10 +124,14 @@ func (s *Store) Replace(ctx context.Context, old, o *kmip.Object, v *kmip.Value)
 		return fmt.Errorf("object %q cannot replace %q: they differ in name or owner", uid, before.object.UniqueIdentifier)
 	}
 	n.row.id, n.row.created, n.row.object.Revision = before.id, before.created, before.object.Revision+1
+	mac, err := n.row.mac()
+	if err != nil {
+		return err
+	}
 	write := func(b *batch) error {
 		b.w.erasing = true
 		e := n.row.envelope
-		if err := b.one(replaceObject, int64(n.row.object.ObjectType()), n.attributes, e.Bytes(), e.Protector, uid, before.object.Revision); err != nil {
+		if err := b.one(replaceObject, int64(n.row.object.ObjectType()), n.attributes, e.Bytes(), e.Protector, mac, uid, before.object.Revision); err != nil {
 			return err
 		}
 		if _, err := b.exec(dropGrants, uid); err != nil {
@@ -199,7 +203,7 @@ func (s *Store) newRowOf(o *kmip.Object, attributes kmip.Attributes, e *seal.Env
 		Grants:           ownGrants(o.Grants),
 		Attributes:       attributes,
 		Revision:         1,
-	}, &row{created: micros(s.now())}, len(n.attributes), e)
+	}, &row{created: micros(s.now())}, encodingOf(n.attributes), e)
 	n.listing = listingOf(&n.row.object)
 	return n, nil
 }
@@ -239,19 +243,19 @@ func existing(uid string, destroyed bool) error {
 }
 
 const (
-	insertObject = `INSERT INTO objects (id, uid, owner, object_type, initial_date, destroyed, attributes, envelope, protector, revision)
-		VALUES ($1, $2, $3, $4, $5, 0, $6, $7, $8, 1) ON CONFLICT (uid) DO NOTHING`
+	insertObject = `INSERT INTO objects (id, uid, owner, object_type, initial_date, destroyed, attributes, envelope, protector, revision, mac)
+		VALUES ($1, $2, $3, $4, $5, 0, $6, $7, $8, 1, $9) ON CONFLICT (uid) DO NOTHING`
 	selectState = `SELECT destroyed FROM objects WHERE uid = $1`
 	insertGrant = `INSERT INTO grants (uid, grantee, operation) VALUES ($1, $2, $3)`
 	dropGrants  = `DELETE FROM grants WHERE uid = $1`
 
-	updateObject = `UPDATE objects SET attributes = $1, envelope = $2, protector = $3, revision = revision + 1
-		WHERE uid = $4 AND revision = $5`
-	replaceObject = `UPDATE objects SET object_type = $1, attributes = $2, envelope = $3, protector = $4, destroyed = 0, revision = revision + 1
+	updateObject = `UPDATE objects SET attributes = $1, envelope = $2, protector = $3, mac = $4, revision = revision + 1
 		WHERE uid = $5 AND revision = $6`
-	touchObject   = `UPDATE objects SET revision = revision + 1 WHERE uid = $1 AND revision = $2 AND destroyed = 0`
-	destroyObject = `UPDATE objects SET attributes = $1, envelope = NULL, protector = '', destroyed = 1, revision = revision + 1
-		WHERE uid = $2 AND revision = $3 AND destroyed = 0`
+	replaceObject = `UPDATE objects SET object_type = $1, attributes = $2, envelope = $3, protector = $4, mac = $5, destroyed = 0, revision = revision + 1
+		WHERE uid = $6 AND revision = $7`
+	touchObject   = `UPDATE objects SET mac = $1, revision = revision + 1 WHERE uid = $2 AND revision = $3 AND destroyed = 0`
+	destroyObject = `UPDATE objects SET attributes = $1, mac = $2, envelope = NULL, protector = '', destroyed = 1, revision = revision + 1
+		WHERE uid = $3 AND revision = $4 AND destroyed = 0`
 )
 
 // writes are the statements that the writer prepares.
@@ -278,7 +282,11 @@ func (n *newObject) insert(b *batch) error {
 	r := n.row
 	uid, next := r.object.UniqueIdentifier, b.next(r.created)
 	r.id, r.created = next.id, next.date
-	made, err := b.exec(insertObject, r.id, uid, r.owner(), int64(r.object.ObjectType()), r.created, n.attributes, r.envelope.Bytes(), r.envelope.Protector)
+	mac, err := r.mac()
+	if err != nil {
+		return err
+	}
+	made, err := b.exec(insertObject, r.id, uid, r.owner(), int64(r.object.ObjectType()), r.created, n.attributes, r.envelope.Bytes(), r.envelope.Protector, mac)
 	if err != nil {
 		return err
 	}
@@ -364,7 +372,11 @@ func (s *Store) amend(ctx context.Context, old *row, o *kmip.Object, attributes 
 	}
 	changed := old.object
 	changed.Attributes, changed.Revision = attributes, o.Revision+1
-	next := s.newRow(&changed, old, len(encoded), e)
+	next := s.newRow(&changed, old, encodingOf(encoded), e)
+	mac, err := next.mac()
+	if err != nil {
+		return err
+	}
 	before, after := listingOf(&old.object), listingOf(&next.object)
 	write := func(b *batch) error {
 		b.w.erasing = b.w.erasing || e != old.envelope
@@ -372,7 +384,7 @@ func (s *Store) amend(ctx context.Context, old *row, o *kmip.Object, attributes 
 		if e != nil {
 			raw = e.Bytes()
 		}
-		if err := b.one(updateObject, encoded, raw, protector, changed.UniqueIdentifier, old.object.Revision); err != nil {
+		if err := b.one(updateObject, encoded, raw, protector, mac, changed.UniqueIdentifier, old.object.Revision); err != nil {
 			return err
 		}
 		return b.relist(old.id, before, after)
@@ -464,10 +476,14 @@ func (s *Store) SetGrants(ctx context.Context, o *kmip.Object) error {
 	}
 	changed := old.object
 	changed.Grants, changed.Revision = ownGrants(o.Grants), o.Revision+1
-	next := s.newRow(&changed, old, old.length, old.envelope)
+	next := s.newRow(&changed, old, old.encoding, old.envelope)
+	mac, err := next.mac()
+	if err != nil {
+		return err
+	}
 	before, after := listingOf(&old.object), listingOf(&next.object)
 	write := func(b *batch) error {
-		if err := b.one(touchObject, changed.UniqueIdentifier, old.object.Revision); err != nil {
+		if err := b.one(touchObject, mac, changed.UniqueIdentifier, old.object.Revision); err != nil {
 			return err
 		}
 		if _, err := b.exec(dropGrants, changed.UniqueIdentifier); err != nil {
@@ -496,10 +512,14 @@ func (s *Store) Destroy(ctx context.Context, o *kmip.Object) error {
 	}
 	changed := old.object
 	changed.Attributes, changed.Grants, changed.Revision = attributes, nil, o.Revision+1
+	mac, err := (&row{store: s, object: changed, id: old.id, created: old.created, encoding: encodingOf(encoded)}).mac()
+	if err != nil {
+		return err
+	}
 	before, after := listingOf(&old.object), listingOf(&changed)
 	write := func(b *batch) error {
 		b.w.erasing = true
-		if err := b.one(destroyObject, encoded, changed.UniqueIdentifier, old.object.Revision); err != nil {
+		if err := b.one(destroyObject, encoded, mac, changed.UniqueIdentifier, old.object.Revision); err != nil {
 			return err
 		}
 		if _, err := b.exec(dropGrants, changed.UniqueIdentifier); err != nil {
@@ -507,5 +527,5 @@ func (s *Store) Destroy(ctx context.Context, o *kmip.Object) error {
 		}
 		return b.relist(old.id, before, after)
 	}
-	return s.replace(ctx, old, o, write, func() *row { return s.newRow(&changed, old, len(encoded), nil) })
+	return s.replace(ctx, old, o, write, func() *row { return s.newRow(&changed, old, encodingOf(encoded), nil) })
 }

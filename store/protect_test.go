@@ -185,6 +185,11 @@ func TestRowsTampered(t *testing.T) {
 				require.NoError(t, err)
 			}
 			s.rows.drop("k")
+			_, err := s.Object(t.Context(), "k")
+			require.EqualError(t, err, `reading object "k": it does not have its MAC: something else than this program changed it`)
+
+			// Whoever could make the MAC, too, would have an envelope that does not open.
+			authenticateAgain(t, s)
 			o, err := s.Object(t.Context(), "k")
 			require.NoError(t, err)
 			_, err = s.Value(t.Context(), o)
@@ -352,7 +357,7 @@ func TestWrappingKeyRefused(t *testing.T) {
 	require.ErrorContains(t, none.Generate(t.Context(), aesKey("k", "alice")), `wrapping key "kek": this server has no wrapping keys`)
 }
 
-// TestWrappingCircle closes a circle of two keys as somebody could who writes to the database.
+// TestWrappingCircle closes a circle of two keys as somebody could who writes to the database and has the root key.
 func TestWrappingCircle(t *testing.T) {
 	var s *Store
 	s = openStore(t, Options{Protector: func(ctx context.Context, uid string) (kmip.Key, kmip.Attributes, error) {
@@ -368,6 +373,7 @@ func TestWrappingCircle(t *testing.T) {
 	require.NoError(t, err)
 	_, err = s.writer.db.Exec(`UPDATE objects SET envelope = $1, protector = $2 WHERE uid = 'a'`, e.Bytes(), e.Protector)
 	require.NoError(t, err)
+	authenticateAgain(t, s)
 	s.rows.drop("a")
 	o, err := s.Object(t.Context(), "a")
 	require.NoError(t, err)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -11,9 +12,9 @@ import (
 )
 
 const (
-	selectRecord = `SELECT attributes, revision FROM records WHERE uid = $1`
-	insertRecord = `INSERT INTO records (uid, attributes, revision) VALUES ($1, $2, 1) ON CONFLICT (uid) DO NOTHING`
-	updateRecord = `UPDATE records SET attributes = $1, revision = revision + 1 WHERE uid = $2 AND revision = $3`
+	selectRecord = `SELECT attributes, revision, mac FROM records WHERE uid = $1`
+	insertRecord = `INSERT INTO records (uid, attributes, mac, revision) VALUES ($1, $2, $3, 1) ON CONFLICT (uid) DO NOTHING`
+	updateRecord = `UPDATE records SET attributes = $1, mac = $2, revision = revision + 1 WHERE uid = $3 AND revision = $4`
 	deleteRecord = `DELETE FROM records WHERE uid = $1`
 	listRecords  = `SELECT uid FROM records WHERE uid >= $1 AND uid < $2 UNION SELECT uid FROM grants WHERE uid >= $1 AND uid < $2 ORDER BY uid`
 )
@@ -39,21 +40,29 @@ func (s *Store) Record(ctx context.Context, uid string) (kmip.Record, error) {
 // recordSize is about how many bytes a Record takes.
 func recordSize(r *kmip.Record) int { return 1024 + 128*len(r.Attributes) + 64*len(r.Grants) }
 
-func (s *Store) readRecord(ctx context.Context, uid string) (*kmip.Record, error) {
-	r := new(kmip.Record)
-	var attributes []byte
-	err := s.reads.record.QueryRowContext(ctx, uid).Scan(&attributes, &r.Revision)
-	if isNoRows(err) {
-		return r, nil
-	}
+func (s *Store) readRecord(ctx context.Context, uid string) (r *kmip.Record, err error) {
+	err = whole(func() (int64, error) {
+		r = new(kmip.Record)
+		var attributes, mac []byte
+		err := s.reads.record.QueryRowContext(ctx, uid).Scan(&attributes, &r.Revision, &mac)
+		if isNoRows(err) {
+			return 0, nil
+		}
+		if err != nil {
+			return 0, err
+		}
+		if r.Attributes, err = kmip.DecodeAttributes(attributes); err != nil {
+			return 0, err
+		}
+		if r.Grants, err = s.readGrants(ctx, uid); err != nil {
+			return 0, err
+		}
+		return r.Revision, s.authentic(statedRecord(uid, r.Revision, sha256.Sum256(attributes), r.Grants), mac)
+	})
 	if err != nil {
 		return nil, err
 	}
-	if r.Attributes, err = kmip.DecodeAttributes(attributes); err != nil {
-		return nil, err
-	}
-	r.Grants, err = s.readGrants(ctx, uid)
-	return r, err
+	return r, nil
 }
 
 // PutRecord keeps r, attributes and grants, if r.Revision is the stored one (0 where nothing is stored), and raises it.
@@ -65,12 +74,16 @@ func (s *Store) PutRecord(ctx context.Context, uid string, r *kmip.Record) error
 		return err
 	}
 	next := &kmip.Record{Attributes: attributes, Grants: ownGrants(r.Grants), Revision: r.Revision + 1}
+	stated := statedRecord(uid, next.Revision, sha256.Sum256(encoded), next.Grants)
 	write := func(b *batch) error {
-		var err error
+		mac, err := s.root.MAC(stated)
+		if err != nil {
+			return err
+		}
 		if next.Revision == 1 {
-			err = b.one(insertRecord, uid, encoded)
+			err = b.one(insertRecord, uid, encoded, mac)
 		} else {
-			err = b.one(updateRecord, encoded, uid, next.Revision-1)
+			err = b.one(updateRecord, encoded, mac, uid, next.Revision-1)
 		}
 		if err != nil {
 			return err

@@ -22,15 +22,15 @@ type row struct {
 	key      key            // what object.Key points to
 	id       int64          // in the order of creation
 	created  int64          // microseconds since 1970
-	length   int            // of the encoded attributes
+	encoding encoding       // of the attributes
 	envelope *seal.Envelope // nil: the object is destroyed
 	index    [32]byte       // digest of the envelope: the cache's index
 	gone     *atomic.Bool   // set when the object is destroyed; shared by all versions of the row in memory
 }
 
-// newRow makes a row of o, whose attributes it keeps, in the place of another. Length is that of the encoded attributes.
-func (s *Store) newRow(o *kmip.Object, old *row, length int, e *seal.Envelope) *row {
-	r := &row{store: s, object: *o, id: old.id, created: old.created, length: length, envelope: e, gone: old.gone}
+// newRow makes a row of o, whose attributes it keeps, in the place of another.
+func (s *Store) newRow(o *kmip.Object, old *row, encoded encoding, e *seal.Envelope) *row {
+	r := &row{store: s, object: *o, id: old.id, created: old.created, encoding: encoded, envelope: e, gone: old.gone}
 	r.object.Key = nil
 	if r.gone == nil {
 		r.gone = new(atomic.Bool)
@@ -57,7 +57,7 @@ var computes = map[kmip.ObjectType]bool{
 
 // size is about how many bytes the row takes.
 func (r *row) size() int {
-	n := 1024 + r.length + 80*len(r.object.Attributes) + 64*len(r.object.Grants)
+	n := 1024 + r.encoding.length + 80*len(r.object.Attributes) + 64*len(r.object.Grants)
 	if r.envelope != nil {
 		n += len(r.envelope.Bytes())
 	}
@@ -107,39 +107,56 @@ func (s *Store) row(ctx context.Context, uid string) (*row, error) {
 }
 
 const (
-	selectObject = `SELECT id, owner, object_type, initial_date, attributes, envelope, protector, revision FROM objects WHERE uid = $1`
+	selectObject = `SELECT id, owner, object_type, initial_date, attributes, envelope, protector, revision, mac FROM objects WHERE uid = $1`
 	selectGrants = `SELECT grantee, operation FROM grants WHERE uid = $1 ORDER BY grantee, operation`
 )
 
-func (s *Store) readRow(ctx context.Context, uid string) (*row, error) {
+func (s *Store) readRow(ctx context.Context, uid string) (r *row, err error) {
+	err = whole(func() (revision int64, err error) {
+		var mac []byte
+		if r, mac, err = s.readOnce(ctx, uid); err != nil {
+			return 0, err
+		}
+		if err = s.authentic(r.stated(), mac); err != nil {
+			err = fmt.Errorf("reading object %q: %w", uid, err)
+		}
+		return r.object.Revision, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func (s *Store) readOnce(ctx context.Context, uid string) (*row, []byte, error) {
 	o := &kmip.Object{UniqueIdentifier: strings.Clone(uid), Owners: make([]string, 1)}
 	var old row
 	var objectType int64
-	var attributes, envelope []byte
+	var attributes, envelope, mac []byte
 	var protector string
-	err := s.reads.object.QueryRowContext(ctx, uid).Scan(&old.id, &o.Owners[0], &objectType, &old.created, &attributes, &envelope, &protector, &o.Revision)
+	err := s.reads.object.QueryRowContext(ctx, uid).Scan(&old.id, &o.Owners[0], &objectType, &old.created, &attributes, &envelope, &protector, &o.Revision, &mac)
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil, kmip.NotFound(uid)
+		return nil, nil, kmip.NotFound(uid)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading object %q: %w", uid, err)
+		return nil, nil, fmt.Errorf("reading object %q: %w", uid, err)
 	}
 	if o.Attributes, err = kmip.DecodeAttributes(attributes); err != nil {
-		return nil, fmt.Errorf("reading object %q: %w", uid, err)
+		return nil, nil, fmt.Errorf("reading object %q: %w", uid, err)
 	}
 	if o.Grants, err = s.readGrants(ctx, uid); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var e *seal.Envelope
 	if envelope != nil {
 		if e, err = seal.Parse(envelope); err != nil {
-			return nil, fmt.Errorf("reading object %q: %w", uid, err)
+			return nil, nil, fmt.Errorf("reading object %q: %w", uid, err)
 		}
 		if e.Protector != protector || int64(o.ObjectType()) != objectType {
-			return nil, fmt.Errorf("reading object %q: the row's columns and its envelope and attributes disagree", uid)
+			return nil, nil, fmt.Errorf("reading object %q: the row's columns and its envelope and attributes disagree", uid)
 		}
 	}
-	return s.newRow(o, &old, len(attributes), e), nil
+	return s.newRow(o, &old, encodingOf(attributes), e), mac, nil
 }
 
 func (s *Store) readGrants(ctx context.Context, uid string) ([]kmip.Grant, error) {

@@ -126,6 +126,12 @@ var migrations = []migration{
 			PRIMARY KEY (list, at, object)
 		) WITHOUT ROWID`,
 	}, fill: listAll},
+	{statements: []string{
+		// MACs of rows and records, and that the table of slots says that they are there: see authentic.go.
+		`ALTER TABLE objects ADD COLUMN mac BYTEA`,
+		`ALTER TABLE records ADD COLUMN mac BYTEA`,
+		`ALTER TABLE root_key_table ADD COLUMN rows BIGINT NOT NULL DEFAULT 0`,
+	}},
 }
 
 // migrate brings the schema up to date. A schema from a newer program is refused.

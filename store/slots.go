@@ -16,7 +16,7 @@ func (t slots) ReadSlots(ctx context.Context) (*seal.Table, error) {
 	var table *seal.Table
 	read := func(b *batch) error {
 		table = new(seal.Table)
-		if err := b.row(`SELECT generation, mac FROM root_key_table WHERE id = 1`, nil, &table.Generation, &table.MAC); err != nil {
+		if err := b.row(`SELECT generation, rows, mac FROM root_key_table WHERE id = 1`, nil, &table.Generation, &table.Rows, &table.MAC); err != nil {
 			return err
 		}
 		rows, err := b.tx.Query(`SELECT id, generation, state, kind, protector, mechanism, envelope, created, verified FROM root_key_slots ORDER BY id`)
@@ -44,7 +44,7 @@ func (t slots) ReadSlots(ctx context.Context) (*seal.Table, error) {
 // WriteSlots replaces the table if its generation is the one before.
 func (t slots) WriteSlots(ctx context.Context, table *seal.Table) error {
 	write := func(b *batch) error {
-		n, err := b.exec(`UPDATE root_key_table SET generation = $1, mac = $2 WHERE id = 1 AND generation = $3`, table.Generation, table.MAC, table.Generation-1)
+		n, err := b.exec(`UPDATE root_key_table SET generation = $1, rows = $2, mac = $3 WHERE id = 1 AND generation = $4`, table.Generation, table.Rows, table.MAC, table.Generation-1)
 		if err != nil {
 			return err
 		}

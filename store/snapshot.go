@@ -72,7 +72,7 @@ func (s *Store) Verify(ctx context.Context) (n int, err error) {
 // TakeSlots gives an empty database the root key slots of another one.
 func (s *Store) TakeSlots(ctx context.Context, table *seal.Table) error {
 	return s.writer.write(ctx, func(b *batch) error {
-		n, err := b.exec(`UPDATE root_key_table SET generation = $1, mac = $2 WHERE id = 1 AND generation = 0`, table.Generation, table.MAC)
+		n, err := b.exec(`UPDATE root_key_table SET generation = $1, rows = $2, mac = $3 WHERE id = 1 AND generation = 0`, table.Generation, table.Rows, table.MAC)
 		if err != nil {
 			return err
 		}

@@ -34,6 +34,7 @@ func (r *Root) Init(ctx context.Context, p Protector, random io.Reader) error {
 	if _, err := io.ReadFull(random, key); err != nil {
 		return fmt.Errorf("initializing: reading random bytes: %w", err)
 	}
+	t.Rows = true
 	s, err := r.add(ctx, t, p, SlotActive, key)
 	if err != nil {
 		clear(key)
@@ -184,7 +185,10 @@ func (r *Root) unseal(ctx context.Context, find Find, given []Protector) error {
 	if err != nil {
 		return fmt.Errorf("unsealing: %w", err)
 	}
-	if err := t.verify(key); err != nil {
+	if err = t.verify(key); err == nil && !t.Rows {
+		err = r.authenticateRows(ctx, t, key)
+	}
+	if err != nil {
 		clear(key)
 		return fmt.Errorf("unsealing: %w", err)
 	}
@@ -192,6 +196,31 @@ func (r *Root) unseal(ctx context.Context, find Find, given []Protector) error {
 		return err
 	}
 	return r.slots.SlotVerified(ctx, s.ID, r.now())
+}
+
+// An authenticator keeps rows beside the table, and can give them MACs.
+type authenticator interface {
+	AuthenticateRows(ctx context.Context, mac func([]byte) []byte) error
+}
+
+// authenticateRows gives the rows of a database from before they had MACs theirs, and has the table say so: from then on a row
+// without its MAC is none of the server's.
+func (r *Root) authenticateRows(ctx context.Context, old *Table, root []byte) error {
+	keeper, ok := r.slots.(authenticator)
+	if !ok {
+		return nil
+	}
+	key, err := subkey(root, "root key: rows")
+	if err != nil {
+		return err
+	}
+	defer clear(key)
+	if err := keeper.AuthenticateRows(ctx, func(stated []byte) []byte { return rowMAC(key, stated) }); err != nil {
+		return err
+	}
+	t := old.clone()
+	t.Rows = true
+	return r.write(ctx, t, root)
 }
 
 // among finds protectors in a list.

@@ -3,6 +3,8 @@ package seal
 import (
 	"bytes"
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"sync"
@@ -37,6 +39,7 @@ type openRoot struct {
 	mu   sync.RWMutex
 	key  *Memory // nil when it was cleared
 	rows *xaes   // wraps the data keys of envelopes
+	macs []byte  // authenticates rows
 }
 
 // NewRoot makes a sealed Root over a table of slots. The clock is time.Now when now is nil.
@@ -66,12 +69,16 @@ func (r *Root) take(key []byte, s *Slot) error {
 	if err != nil {
 		return err
 	}
+	macs, err := subkey(key, "root key: rows")
+	if err != nil {
+		return err
+	}
 	kept, err := NewMemory(key)
 	if err != nil {
 		return err
 	}
 	r.by.Store(s)
-	r.open.Store(&openRoot{key: kept, rows: rows})
+	r.open.Store(&openRoot{key: kept, rows: rows, macs: macs})
 	return nil
 }
 
@@ -88,6 +95,7 @@ func (r *Root) Seal() {
 	defer o.mu.Unlock()
 	o.key.Destroy()
 	o.key = nil
+	clear(o.macs)
 }
 
 // OpenedBy is the slot that the root key in memory came from, as it was then; nil while the server is sealed.
@@ -123,6 +131,26 @@ func (r *Root) Subkey(purpose string) ([]byte, error) {
 	}
 	defer clear(key)
 	return subkey(key, "root key for "+purpose)
+}
+
+// MAC authenticates what a row beside its envelope says: HMAC-SHA256 under a subkey of the root key.
+func (r *Root) MAC(stated []byte) ([]byte, error) {
+	o := r.open.Load()
+	if o == nil {
+		return nil, ErrSealed
+	}
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	if o.key == nil {
+		return nil, ErrSealed
+	}
+	return rowMAC(o.macs, stated), nil
+}
+
+func rowMAC(key, stated []byte) []byte {
+	h := hmac.New(sha256.New, key)
+	h.Write(stated)
+	return h.Sum(nil)
 }
 
 // Protector is the root key as the protector of envelopes. It refuses with ErrSealed while the server is sealed.

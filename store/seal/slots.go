@@ -59,6 +59,7 @@ func (s *Slot) bound() []byte { return fmt.Appendf(nil, "slot:%d", s.ID) }
 type Table struct {
 	Generation int64 // of the table, 0 while there is none; every change adds one
 	Slots      []Slot
+	Rows       bool `json:",omitempty"` // what is kept beside the table has MACs, too: see Root.MAC
 	MAC        []byte
 }
 
@@ -87,6 +88,9 @@ func (t *Table) mac(root []byte) ([]byte, error) {
 	b = binary.BigEndian.AppendUint64(b, uint64(len(t.Slots)))
 	for i := range t.Slots {
 		b = t.Slots[i].append(b)
+	}
+	if t.Rows {
+		b = append(b, "rows"...)
 	}
 	h.Write(b)
 	return h.Sum(nil), nil
@@ -118,7 +122,7 @@ func (t *Table) verify(root []byte) error {
 
 // clone is a copy whose slots may be changed.
 func (t *Table) clone() *Table {
-	return &Table{Generation: t.Generation, Slots: slices.Clone(t.Slots)}
+	return &Table{Generation: t.Generation, Slots: slices.Clone(t.Slots), Rows: t.Rows}
 }
 
 // inOrder lists the slots in the order in which they are tried.
