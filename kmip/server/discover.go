@@ -50,7 +50,7 @@ func (r *Request) query(_ *call, q *kmip.QueryRequest) (*kmip.QueryResponse, err
 			response.VendorIdentification = vendor
 			response.ServerInformation = r.serverInformation()
 		case kmip.QueryFunctionQueryExtensionList, kmip.QueryFunctionQueryExtensionMap:
-			response.ExtensionInformation = extensions(f == kmip.QueryFunctionQueryExtensionMap)
+			response.ExtensionInformation = r.extensions(slices.Contains(q.QueryFunction, kmip.QueryFunctionQueryExtensionMap))
 		case kmip.QueryFunctionQueryRNGs:
 			response.RNGParameters = []kmip.RNGParameters{generator(false)}
 		case kmip.QueryFunctionQueryCapabilities:
@@ -86,19 +86,39 @@ func (r *Request) serverInformation() ttlv.Raw {
 	return e.Bytes()
 }
 
-// extensions lists the vendor tags: their names, and with mapped also their numbers.
-func extensions(mapped bool) []kmip.ExtensionInformation {
-	tags := []ttlv.Tag{
-		ttlv.TagGrantee, ttlv.TagGrantedOperation, ttlv.TagAccessEntry, ttlv.TagAllowed,
-		ttlv.TagIdentity, ttlv.TagHSMAdmin, ttlv.TagOwned, ttlv.TagObtained,
-	}
-	list := make([]kmip.ExtensionInformation, len(tags))
-	for i, t := range tags {
-		list[i].ExtensionName = t.String()
-		if mapped {
-			n := int32(t)
-			list[i].ExtensionTag = &n
+// extensionTypes are the vendor's tags in messages, and the types of their items.
+var extensionTypes = []struct {
+	tag ttlv.Tag
+	is  kmip.ItemType
+}{
+	{ttlv.TagGrantee, kmip.ItemTypeTextString},
+	{ttlv.TagGrantedOperation, kmip.ItemTypeEnumeration},
+	{ttlv.TagAccessEntry, kmip.ItemTypeStructure},
+	{ttlv.TagAllowed, kmip.ItemTypeBoolean},
+	{ttlv.TagIdentity, kmip.ItemTypeTextString},
+	{ttlv.TagHSMAdmin, kmip.ItemTypeBoolean},
+	{ttlv.TagOwned, kmip.ItemTypeBoolean},
+	{ttlv.TagObtained, kmip.ItemTypeBoolean},
+}
+
+// extensions lists the vendor tags: their names, and with mapped also their numbers and types.
+func (r *Request) extensions(mapped bool) []kmip.ExtensionInformation {
+	list := make([]kmip.ExtensionInformation, len(extensionTypes))
+	for i, x := range extensionTypes {
+		list[i].ExtensionName = x.tag.String()
+		if !mapped {
+			continue
 		}
+		n := int32(x.tag)
+		list[i].ExtensionTag = &n
+		var e ttlv.Encoder
+		e.Reset(nil, r.version)
+		if r.version < ttlv.V2_0 {
+			e.Int(ttlv.TagExtensionType, int32(x.is))
+		} else {
+			e.Enum(ttlv.TagExtensionType, uint32(x.is))
+		}
+		list[i].ExtensionType = e.Bytes()
 	}
 	return list
 }
