@@ -49,3 +49,28 @@ func TestGetAttributesOrder(t *testing.T) {
 	require.True(t, protection.Equal(named[1]))
 	require.Equal(t, ttlv.TagObjectType, named[2].Tag)
 }
+
+// TestDigestsPerVersion: below 2.0 an object has the digest of the format that it was registered in, from 2.0 on that of the default
+// format as well. KMIP 1.4 §3.17, KMIP 2.1 §4.21.
+func TestDigestsPerVersion(t *testing.T) {
+	g := newRig(t, Limits{})
+	for _, v := range everyVersion {
+		c := g.client("alice", v)
+		uid := must[kmip.RegisterResponse](t, c, kmip.OperationRegister, &kmip.RegisterRequest{ObjectType: kmip.ObjectTypeSecretData,
+			Attributes: tag(ttlv.TagCryptographicUsageMask, kmip.CryptographicUsageMaskDeriveKey),
+			Value: kmip.Value{SecretData: &kmip.SecretData{SecretDataType: kmip.SecretDataTypeSeed,
+				KeyBlock: kmip.KeyBlock{KeyFormatType: kmip.KeyFormatTypeOpaque, KeyValue: &kmip.KeyValue{Material: []byte("seed")}}}}}).UniqueIdentifier
+		var formats []kmip.KeyFormatType
+		for _, d := range kmip.All[kmip.Digest](attributesOf(t, c, uid), ttlv.TagDigest) {
+			formats = append(formats, d.KeyFormatType)
+		}
+		want := []kmip.KeyFormatType{kmip.KeyFormatTypeOpaque, kmip.KeyFormatTypeRaw}
+		switch {
+		case v == ttlv.V1_0: // has no Key Format Type in it
+			want = []kmip.KeyFormatType{0}
+		case v < ttlv.V2_0:
+			want = want[:1]
+		}
+		require.Equal(t, want, formats, "%v", v)
+	}
+}

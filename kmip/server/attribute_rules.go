@@ -22,6 +22,9 @@ func (r *Request) visible(o *kmip.Object) kmip.Attributes {
 			continue
 		}
 		if d, ok := a.Value.(kmip.Digest); ok {
+			if r.version < ttlv.V2_0 && seen.Contains(ttlv.TagDigest) {
+				continue // of the format that the object is kept in there is one; default formats came with 2.0
+			}
 			d.KeyFormatType = soft.FormatAt(d.KeyFormatType, o.Attributes.Algorithm(), r.version)
 			a.Value = d
 		}
