@@ -362,13 +362,16 @@ func (s *sealer) mayBeWished(active *seal.Slot) bool {
 
 // tellWish remembers what is to be changed in the configuration, and tells the log.
 func (s *sealer) tellWish(active *seal.Slot, why error) {
+	var wished []string
+	if why != nil {
+		wished = append([]string{fmt.Sprintf("%v is active, and %v; if that is right as it is, write into the configuration:", active, why)}, s.lines(active)...)
+	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.wished = nil
+	s.wished = wished
+	s.mu.Unlock()
 	if why == nil {
 		return
 	}
-	s.wished = append([]string{fmt.Sprintf("%v is active, and %v; if that is right as it is, write into the configuration:", active, why)}, s.lines(active)...)
 	s.log.Warn("the configuration and the root key slots disagree; the slots win", "active", active.String(), "err", why, "seal status", "tells what to change")
 }
 

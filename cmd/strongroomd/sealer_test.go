@@ -1,0 +1,33 @@
+package main
+
+import (
+	"log/slog"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"strongroom/conf"
+	"strongroom/store"
+	"strongroom/store/seal"
+)
+
+// TestWishDisagrees: a configuration that asks for another protector than the master key in use, and does not say that it was that one
+// before, is told what to write.
+func TestWishDisagrees(t *testing.T) {
+	folder := t.TempDir()
+	db, err := store.Open(t.Context(), "sqlite:"+filepath.Join(folder, "strongroom.db"), store.Options{})
+	require.NoError(t, err)
+	defer db.Close()
+	used, wanted := filepath.Join(folder, "used.key"), filepath.Join(folder, "wanted.key")
+	key, err := seal.CreateMasterKey(used)
+	require.NoError(t, err)
+	other, err := seal.CreateMasterKey(wanted)
+	require.NoError(t, err)
+	require.NoError(t, db.Root().Init(t.Context(), key, nil))
+	s := newSealer(&conf.Config{DataDir: folder, Seal: conf.Seal{Strategy: "software", MasterKeyFile: wanted}}, db, nil, slog.New(slog.DiscardHandler))
+	s.learned = []string{used}
+	s.followWish(t.Context())
+	require.Contains(t, s.wished[0], "asks for "+other.Reference())
+	require.Contains(t, s.wished[3], used)
+}
