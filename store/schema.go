@@ -132,6 +132,18 @@ var migrations = []migration{
 		`ALTER TABLE records ADD COLUMN mac BYTEA`,
 		`ALTER TABLE root_key_table ADD COLUMN rows BIGINT NOT NULL DEFAULT 0`,
 	}},
+	{statements: []string{
+		// What each server of the root key can open, as it last said; protectors one a line.
+		`CREATE TABLE replicas (
+			id         TEXT   PRIMARY KEY,
+			host       TEXT   NOT NULL,
+			folder     TEXT   NOT NULL,
+			started    BIGINT NOT NULL,
+			seen       BIGINT NOT NULL,
+			protectors TEXT   NOT NULL,
+			mac        BYTEA  NOT NULL
+		)`,
+	}},
 }
 
 // migrate brings the schema up to date. A schema from a newer program is refused.

@@ -12,7 +12,7 @@ import (
 )
 
 // Snapshot writes the database as it is at one moment to a new file of mode 0600, while it is in use: what is sealed in it stays
-// sealed, and what was deleted is not in it.
+// sealed, what was deleted is not in it, and neither is who its servers are.
 func (s *Store) Snapshot(ctx context.Context, path string) (err error) {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -31,8 +31,20 @@ func (s *Store) Snapshot(ctx context.Context, path string) (err error) {
 		return err
 	}
 	defer db.Close()
-	_, err = db.ExecContext(ctx, `VACUUM INTO $1`, path)
-	return err
+	if _, err := db.ExecContext(ctx, `VACUUM INTO $1`, path); err != nil {
+		return err
+	}
+	return forgetServers(ctx, path)
+}
+
+// forgetServers leaves no server in a copy that is to become another's database.
+func forgetServers(ctx context.Context, path string) error {
+	db, err := sql.Open("sqlite", dsn(path, "_pragma=journal_mode(DELETE)"))
+	if err != nil {
+		return err
+	}
+	_, err = db.ExecContext(ctx, `DELETE FROM replicas`)
+	return errors.Join(err, db.Close())
 }
 
 // WrappingKey is the identifier of the managed key that a protector's reference names.

@@ -331,7 +331,7 @@ func TestX24Status(t *testing.T) {
 	require.Equal(t, 0, r.code)
 	require.Regexp(t, strings.Join([]string{
 		`^Key +Value`, `--- +-----`, `Strategy +hsm`, `Initialized +true`, `Sealed +false`, `Active Slot +#1 strongroom-root \(CKM_AES_GCM\), verified \S+Z`,
-		`Recovery +shamir 3 of 5`, `HSM Library +SoftHSM 2\.\d+ \(Cryptoki 2\.40\), /\S+`, `HSM Token +label=strongroom serial=[0-9a-f]{16} slot=4`,
+		`Recovery +shamir 3 of 5`, `Replica +\S+ \S+/data \([0-9a-f]{8}\), seen \d+ s ago, opens the active slot: this one`, `HSM Library +SoftHSM 2\.\d+ \(Cryptoki 2\.40\), /\S+`, `HSM Token +label=strongroom serial=[0-9a-f]{16} slot=4`,
 		`HSM Health +ok \(\d+ s ago, [0-9.]+ ms\)`, `PIN State +ok`, `Entropy +off`, `Objects +0 under the root key alone`,
 		`Objects needing HSM +0 hsm-protected, 0 hsm-wrapped, 1 in the token`, `Server Keys +none, .*`, `$`}, "\n"), r.stdout)
 	s.must(s.seal("seal"))

@@ -93,6 +93,7 @@ func tellWrapped(out io.Writer, c *changed, t *target) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "The key %s is in the token%s.\n", t.KeyLabel, map[bool]string{true: ", made now", false: ""}[t.Generate])
 	fmt.Fprintf(&b, "It wraps the root key; that was opened again and compared: %s.\n", c.Slot)
+	tellPast(&b, c.Past)
 	if len(c.Retained) > 0 {
 		fmt.Fprintf(&b, "Still there until seal prune: %s.\n", strings.Join(c.Retained, ", "))
 	} else {

@@ -41,7 +41,7 @@ func sealStatusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Tell what protects the root key, and whether it does",
-		Long: `Tell what protects the root key, whether the server is sealed, and how the HSM is. Without a running server it tells what the
+		Long: `Tell what protects the root key, whether the server is sealed, which other servers the database has, and how the HSM is. Without a running server it tells what the
 database has. Exit code 0: unsealed; 2: sealed, or no server runs; 1: that could not be found out.`,
 		Example: "  strongroomd seal status --config /etc/strongroom/strongroom.toml",
 		Args:    arguments(cobra.NoArgs),
@@ -87,6 +87,7 @@ func offlineStatus(ctx context.Context, c *conf.Config) (*sealStatus, error) {
 	t, err := s.Root().Slots(ctx)
 	if err == nil {
 		st.describe(t)
+		st.Replicas, err = replicaStatuses(ctx, s, t.Active(), "")
 	}
 	return st, errors.Join(err, s.Close())
 }
@@ -269,6 +270,7 @@ func (t *target) flags(cmd *cobra.Command, slot *uint32) {
 	f.StringVar(&t.Mechanism, "mechanism", "auto", "`MECHANISM`: auto, CKM_AES_GCM, CKM_RSA_PKCS_OAEP, CKM_AES_CBC_PAD, or the number of one")
 	f.StringVar(&t.Hash, "rsa-oaep-hash", "sha256", "`HASH` of RSA-OAEP: sha256 or sha1")
 	f.StringVar(&t.MasterKeyFile, "master-key-file", "", "`FILE` of the master key, of the strategy software")
+	f.BoolVar(&t.Force, "force", false, "also where another replica could not open the root key any more")
 	f.BoolVar(&t.Generate, "generate", false, "make the key, or the file; one that is there is refused")
 }
 
@@ -295,7 +297,10 @@ func sealSwitchCommand() *cobra.Command {
 		Short: "Put the root key under an HSM, or under a master key file",
 		Long: `Put the root key of the running server under a key in a token (--to hsm), or under a master key file (--to software). Only the one
 wrapped copy of the root key is made anew: no data is encrypted again, and nobody waits. The slot of before stays, retained, until seal
-prune drops it. The command prints what to change in the configuration, so that the server's next start wishes for the same.`,
+prune drops it. The command prints what to change in the configuration, so that the server's next start wishes for the same.
+
+Where another server of the database was seen in the last hour and has nothing that would open the new slot, the switch is refused, and the
+server is named (seal status lists them all); --force does it all the same.`,
 		Example: "  strongroomd seal switch --to hsm --slot 4 --key-label strongroom-root --generate\n" +
 			"  strongroomd seal switch --to software --master-key-file /etc/strongroom/master.key --generate",
 		Args: arguments(cobra.NoArgs),
@@ -359,10 +364,18 @@ func (c *changed) tell(out io.Writer) error {
 		for _, r := range c.Retained {
 			fmt.Fprintf(&b, "Still there: %s, retained. strongroomd seal prune drops it; keep its protector while backups need it.\n", r)
 		}
+		tellPast(&b, c.Past)
 		b.WriteString(c.wish())
 	}
 	_, err := io.WriteString(out, b.String())
 	return err
+}
+
+// tellPast names the replicas that were locked out.
+func tellPast(b io.Writer, past []string) {
+	for _, r := range past {
+		fmt.Fprintf(b, "Locked out, by --force: %s.\n", r)
+	}
 }
 
 // wish says what to write into the configuration.
@@ -410,16 +423,18 @@ When it was interrupted, run it again: it goes on where it ended. seal status te
 }
 
 func sealPruneCommand() *cobra.Command {
-	return &cobra.Command{
+	var in pruning
+	cmd := &cobra.Command{
 		Use:   "prune",
 		Short: "Drop the slots of protectors that are not used any more",
 		Long: `Drop the retained slots of the running server, after a proof that the active one opens. It is refused while objects refer to one of
-their protectors: seal rewrap moves them.`,
+their protectors: seal rewrap moves them. It is also refused while another server of the database was seen in the last hour that opens one of
+them, and none of those that stay; --force does it all the same.`,
 		Example: "  strongroomd seal prune --config /etc/strongroom/strongroom.toml",
 		Args:    arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var answer pruned
-			if err := operate(cmd, "/seal/prune", struct{}{}, &answer); err != nil {
+			if err := operate(cmd, "/seal/prune", in, &answer); err != nil {
 				return err
 			}
 			if len(answer.Dropped) == 0 {
@@ -428,9 +443,12 @@ their protectors: seal rewrap moves them.`,
 			for _, d := range answer.Dropped {
 				fmt.Fprintf(cmd.OutOrStdout(), "Dropped: %s. Backups that were made while it was there still need its protector, or the recovery shares of then.\n", d)
 			}
+			tellPast(cmd.OutOrStdout(), answer.Past)
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&in.Force, "force", false, "also where another replica could not open the root key any more")
+	return cmd
 }
 
 func sealRecoveryCommand() *cobra.Command {

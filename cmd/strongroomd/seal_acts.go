@@ -26,6 +26,7 @@ type target struct {
 	Hash          string  `json:"hash,omitempty"`
 	Generate      bool    `json:"generate,omitempty"` // make the key, or the file
 	MasterKeyFile string  `json:"master_key_file,omitempty"`
+	Force         bool    `json:"force,omitempty"` // also where another replica is locked out
 }
 
 // A changed answers a change of the slots.
@@ -34,6 +35,7 @@ type changed struct {
 	Already  bool     `json:"already,omitempty"`
 	Retained []string `json:"retained,omitempty"`
 	Lines    []string `json:"lines,omitempty"` // for the configuration
+	Past     []string `json:"past,omitempty"`  // replicas that cannot open it, by force
 }
 
 // resolve finds the protector of a target; it makes none.
@@ -186,8 +188,19 @@ func (s *sealer) switchTo(ctx context.Context, t target) (*changed, error) {
 			return nil, errors.New("a master key from standard input is of no use to a server that runs: name a file")
 		}
 	}
+	table, err := s.root.Slots(ctx)
+	if err != nil {
+		return nil, err
+	}
 	if t.Generate {
-		if err := s.generate(ctx, t); err != nil {
+		want, err := s.unmade(ctx, t)
+		if err == nil {
+			_, err = s.allow(ctx, table, []string{want}, t.Force) // before it is made
+		}
+		if err == nil {
+			err = s.generate(ctx, t)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -195,13 +208,13 @@ func (s *sealer) switchTo(ctx context.Context, t target) (*changed, error) {
 	if err != nil {
 		return nil, err
 	}
-	table, err := s.root.Slots(ctx)
-	if err != nil {
-		return nil, err
-	}
 	active := table.Active()
 	already := active != nil && active.Protector == p.Reference() && active.Mechanism == p.Mechanism()
+	var past []string
 	if !already {
+		if past, err = s.allow(ctx, table, []string{p.Reference()}, t.Force); err != nil {
+			return nil, err
+		}
 		if err := s.root.Add(ctx, p, seal.SlotActive); err != nil {
 			return nil, err
 		}
@@ -212,8 +225,12 @@ func (s *sealer) switchTo(ctx context.Context, t target) (*changed, error) {
 		}
 		s.mu.Unlock()
 		s.reserve(ctx)
+		s.tellReplica(ctx, 0)
 	}
 	c, err := s.tell(ctx, already)
+	if err == nil {
+		c.Past = past
+	}
 	if err == nil && t.To == "software" && !already {
 		c.Lines = []string{"[seal]", `strategy        = "software"`, "master_key_file = " + tomlString(t.MasterKeyFile)}
 	}
@@ -249,14 +266,21 @@ func (s *sealer) rotate(ctx context.Context, t target) (*changed, error) {
 }
 
 // prune drops the retained slots.
-func (s *sealer) prune(ctx context.Context) ([]string, error) {
+func (s *sealer) prune(ctx context.Context, force bool) (*pruned, error) {
+	table, err := s.root.Slots(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := new(pruned)
+	if out.Past, err = s.allow(ctx, table, references(table, seal.SlotRetained), force); err != nil {
+		return nil, err
+	}
 	dropped, err := s.root.Prune(ctx, s.find, s.refers)
-	var names []string
 	for i := range dropped {
-		names = append(names, dropped[i].String())
+		out.Dropped = append(out.Dropped, dropped[i].String())
 	}
 	s.reserve(ctx)
-	return names, err
+	return out, err
 }
 
 // refers counts the objects whose rows are under a slot's protector: a key in a token can also be the one that wraps rows.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -29,6 +30,12 @@ type recoveryShares struct {
 // pruned answers POST /seal/prune.
 type pruned struct {
 	Dropped []string `json:"dropped"`
+	Past    []string `json:"past,omitempty"` // replicas that open none of the others, by force
+}
+
+// pruning says how retained slots are to be dropped.
+type pruning struct {
+	Force bool `json:"force,omitempty"` // also where another replica is locked out
 }
 
 // answers are what an operator asks of a running server about its seal. Life is the server's.
@@ -64,9 +71,12 @@ func (s *sealer) answers(life context.Context) map[string]http.HandlerFunc {
 			})
 		},
 		"POST /seal/prune": func(w http.ResponseWriter, q *http.Request) {
-			answer(s, "seal prune", w, q, func(ctx context.Context, _ *struct{}) (*pruned, string, error) {
-				dropped, err := s.prune(ctx)
-				return &pruned{dropped}, fmt.Sprint(dropped), err
+			answer(s, "seal prune", w, q, func(ctx context.Context, in *pruning) (*pruned, string, error) {
+				out, err := s.prune(ctx, in.Force)
+				if err != nil {
+					return nil, "", err
+				}
+				return out, fmt.Sprint(out.Dropped) + forced(out.Past), nil
 			})
 		},
 		"POST /seal/recovery": func(w http.ResponseWriter, q *http.Request) {
@@ -89,7 +99,15 @@ func changeOf(c *changed) string {
 	if c == nil {
 		return ""
 	}
-	return c.Slot
+	return c.Slot + forced(c.Past)
+}
+
+// forced is what an audit line tells of replicas that were locked out.
+func forced(past []string) string {
+	if len(past) == 0 {
+		return ""
+	}
+	return "; by force, past " + strings.Join(past, "; ")
 }
 
 // mostAdminBody is in bytes.

@@ -15,20 +15,21 @@ import (
 
 // A sealStatus is what there is to know of the seal.
 type sealStatus struct {
-	Strategy    string        `json:"strategy"` // of the active slot
-	Initialized bool          `json:"initialized"`
-	Sealed      bool          `json:"sealed"`
-	Running     bool          `json:"running"` // a server answered
-	Reason      string        `json:"reason,omitempty"`
-	OpenedBy    int64         `json:"opened_by,omitempty"` // the slot
-	Slots       []slotStatus  `json:"slots"`
-	HSM         *tokenStatus  `json:"hsm,omitempty"` // of the active slot, or of the configuration
-	Entropy     string        `json:"entropy"`
-	Objects     objectsStatus `json:"objects"`
-	ServerKeys  string        `json:"server_keys"`
-	Rewrap      moving        `json:"rewrap"`
-	Change      []string      `json:"change,omitempty"` // in the configuration
-	Configured  string        `json:"configured"`       // strategy
+	Strategy    string          `json:"strategy"` // of the active slot
+	Initialized bool            `json:"initialized"`
+	Sealed      bool            `json:"sealed"`
+	Running     bool            `json:"running"` // a server answered
+	Reason      string          `json:"reason,omitempty"`
+	OpenedBy    int64           `json:"opened_by,omitempty"` // the slot
+	Slots       []slotStatus    `json:"slots"`
+	HSM         *tokenStatus    `json:"hsm,omitempty"` // of the active slot, or of the configuration
+	Entropy     string          `json:"entropy"`
+	Objects     objectsStatus   `json:"objects"`
+	ServerKeys  string          `json:"server_keys"`
+	Rewrap      moving          `json:"rewrap"`
+	Replicas    []replicaStatus `json:"replicas,omitempty"`
+	Change      []string        `json:"change,omitempty"` // in the configuration
+	Configured  string          `json:"configured"`       // strategy
 }
 
 // A slotStatus is one root key slot.
@@ -98,6 +99,13 @@ func (s *sealer) status(ctx context.Context) *sealStatus {
 	}
 	for i := range t.Slots {
 		st.Slots[i].Objects, _ = s.refers(ctx, &t.Slots[i])
+	}
+	self, err := s.self()
+	if err == nil {
+		st.Replicas, err = replicaStatuses(ctx, s.store, t.Active(), self)
+	}
+	if err != nil && st.Reason == "" {
+		st.Reason = err.Error()
 	}
 	s.count(ctx, &st.Objects)
 	st.HSM = s.token(ctx, t.Active(), found)
@@ -223,6 +231,9 @@ func (st *sealStatus) write(out io.Writer, now time.Time) error {
 	}
 	if st.Initialized {
 		line("Recovery", "%s", recovery)
+	}
+	for i := range st.Replicas {
+		line("Replica", "%s", st.Replicas[i].text())
 	}
 	if h := st.HSM; h != nil {
 		h.write(line, now)

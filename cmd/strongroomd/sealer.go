@@ -23,15 +23,16 @@ import (
 // again, and does with its slots what the operator asks for. The table of slots is the truth: the configuration says which
 // protectors may be used, and in two cases which is wished for.
 type sealer struct {
-	conf  *conf.Config
-	store *store.Store
-	root  *seal.Root
-	hsm   *hsm.HSM // nil without a module
-	log   *slog.Logger
-	audit *server.Audit // nil before the server serves
-	purge func() int    // forgets every unwrapped key
-	keys  *keyring      // the server's own, which follow the root key; nil before the server serves
-	stdin seal.Protector
+	conf    *conf.Config
+	store   *store.Store
+	root    *seal.Root
+	hsm     *hsm.HSM // nil without a module
+	log     *slog.Logger
+	audit   *server.Audit // nil before the server serves
+	purge   func() int    // forgets every unwrapped key
+	keys    *keyring      // the server's own, which follow the root key; nil before the server serves
+	stdin   seal.Protector
+	replica *replica // among the servers of the root key; nil before the server serves
 
 	wg   sync.WaitGroup
 	acts sync.Mutex // held by the one act of an operator that is under way
@@ -122,7 +123,9 @@ func (s *sealer) run(ctx context.Context) {
 			}
 		case every > 0 && s.root.Unsealed() && s.due(every):
 			s.check(ctx)
+			s.tellReplica(ctx, 0)
 		}
+		s.tellReplica(ctx, replicaEvery)
 	}
 }
 
@@ -186,6 +189,7 @@ func (s *sealer) opened(err error, by string, took time.Duration) {
 		s.log.Info("unsealed", "slot", slot.ID, "protector", slot.Protector)
 		s.act("seal unseal", by, slot.String(), nil)
 		s.reserve(context.Background())
+		s.tellReplica(context.Background(), 0)
 		if s.keys != nil {
 			if _, err := s.keys.unlock(context.Background()); err != nil {
 				s.log.Error("unlocking the server's key files", "err", err)
@@ -316,6 +320,7 @@ func (s *sealer) target() target {
 
 // followWish goes over to the protector that [seal] names, where it says that it was another before: by default_key_label or by a
 // [[seal.previous]]. Any other disagreement is told, and the table wins. It never makes a key: there is a slot.
+// Where another replica would be locked out, nothing is done before the next start, or an operator's --force.
 func (s *sealer) followWish(ctx context.Context) {
 	t, err := s.root.Slots(ctx)
 	if err != nil || t.Active() == nil {
@@ -338,7 +343,10 @@ func (s *sealer) followWish(ctx context.Context) {
 		s.tellWish(active, fmt.Errorf("[seal] of the configuration asks for %s", wish.Reference()))
 	default:
 		s.log.Info("upgrading stored keys: the configuration asks for another protector of the root key", "from", active.Protector, "to", wish.Reference())
-		err := s.root.Add(ctx, wish, seal.SlotActive)
+		_, err := s.allow(ctx, t, []string{wish.Reference()}, false)
+		if err == nil {
+			err = s.root.Add(ctx, wish, seal.SlotActive)
+		}
 		s.act("seal rotate", "server", "from "+active.Protector+" to "+wish.Reference(), err)
 		if err != nil {
 			s.log.Error("upgrading stored keys", "err", err)

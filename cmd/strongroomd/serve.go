@@ -111,6 +111,10 @@ func serve(ctx context.Context, load func() (*conf.Config, error), log *slog.Log
 
 	sealer := newSealer(c, backends.store, backends.hsm, log)
 	sealer.audit, sealer.purge = audit, opened.Purge
+	if sealer.replica, err = newReplica(c.DataDir); err != nil {
+		return err
+	}
+	defer sealer.leave()
 	if err := sealer.start(ctx); err != nil {
 		return err
 	}
