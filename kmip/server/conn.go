@@ -46,14 +46,15 @@ type conn struct {
 	writeBy  time.Time // the deadline of writing, as last set
 	ready    time.Time // when the last operation of a message ended, until the next message is waited for; else zero
 
-	in       []byte // in[r:w] is read and not yet handled
-	r, w     int
-	decoder  ttlv.Decoder
-	encoder  ttlv.Encoder
-	items    []kmip.RequestBatchItem
-	payloads []any // a request payload by operation, for those that keep nothing of theirs
-	request  Request
-	streams  *streams // operations in parts; nil before the first
+	in        []byte // in[r:w] is read and not yet handled
+	r, w      int
+	decoder   ttlv.Decoder
+	encoder   ttlv.Encoder
+	items     []kmip.RequestBatchItem
+	payloads  []any // a request payload by operation, for those that keep nothing of theirs
+	request   Request
+	streams   *streams   // operations in parts of the identity; nil before the first
+	allowance *allowance // of those that this connection began
 }
 
 // run does the handshake, then serves until the client leaves or must.
@@ -115,22 +116,22 @@ func harmless(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded)
 }
 
-// wipe clears what messages left in the buffers, and in operations that were not finished.
+// wipe clears what messages left in the buffers.
 func (c *conn) wipe() {
 	if c.streams != nil && !c.web {
-		c.streams.endAll()
+		c.streams.leave(c.allowance)
 	}
 	clear(c.in[:cap(c.in)])
 	out := c.encoder.Bytes()
 	clear(out[:cap(out)])
 }
 
-// underWay are the operations in parts that a request may be part of.
-func (c *conn) underWay() *streams {
+// underWay are the operations in parts that a request may be part of, and the allowance of those that it begins.
+func (c *conn) underWay() (*streams, *allowance) {
 	if c.streams == nil {
-		c.streams = new(streams)
+		c.streams, c.allowance = c.server.streamsOf(c.identity), new(allowance)
 	}
-	return c.streams
+	return c.streams, c.allowance
 }
 
 // identify takes the identity from the client's certificate, by the gate's present credentials.

@@ -298,19 +298,19 @@ func TestHTTPSInParts(t *testing.T) {
 	begun := must[kmip.HashResponse](t, g.webClient(address, "alice", ttlv.V2_1), kmip.OperationHash, &hash)
 	last := kmip.HashRequest{CorrelationValue: begun.CorrelationValue, Data: data[10:], FinalIndicator: &yes, CryptographicParameters: hash.CryptographicParameters}
 	require.Equal(t, kmip.ResultReasonInvalidCorrelationValue, reason(t, g.webClient(address, "bob", ttlv.V2_1), kmip.OperationHash, &last))
-	require.Equal(t, kmip.ResultReasonInvalidCorrelationValue, reason(t, g.client("alice", ttlv.V2_1), kmip.OperationHash, &last))
+	require.Equal(t, kmip.ResultReasonInvalidCorrelationValue, reason(t, g.client("bob", ttlv.V2_1), kmip.OperationHash, &last))
 	c := g.webClient(address, "alice", ttlv.V2_1)
 	require.Equal(t, want, must[kmip.HashResponse](t, c, kmip.OperationHash, &last).Data)
 	require.Equal(t, kmip.ResultReasonInvalidCorrelationValue, reason(t, c, kmip.OperationHash, &last), "it is over")
 }
 
-// TestStreamsOfAnIdentity shows that streams without a connection end by themselves, and that two parts of one are not worked
+// TestStreamsOfAnIdentity shows that streams that wait too long end by themselves, and that two parts of one are not worked
 // on at once.
 func TestStreamsOfAnIdentity(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		all := &streams{idle: time.Minute}
 		begin := func() (string, *stream) {
-			correlation, s, err := all.begin(kmip.OperationHash, "", new(kmip.HashRequest))
+			correlation, s, err := all.begin(&all.left, kmip.OperationHash, "", new(kmip.HashRequest))
 			require.NoError(t, err)
 			return correlation, s
 		}
@@ -332,13 +332,14 @@ func TestStreamsOfAnIdentity(t *testing.T) {
 		all.rest(x)
 		time.Sleep(61 * time.Second)
 		require.Error(t, take(first))
-		require.Zero(t, all.size)
+		require.Zero(t, all.left)
 		require.Equal(t, make([]byte, 6), held, "what it held is cleared")
 
 		second, y := begin()
 		all.rest(y)
-		all.endAll()
+		all.end(second)
 		require.Error(t, take(second))
+		require.Zero(t, all.left)
 	})
 }
 

@@ -49,10 +49,10 @@ func inParts[Q, R any](r *Request, op kmip.Operation, uid string, size int, q *Q
 		return compute(q)
 	}
 	if r.batch.job != nil {
-		return nil, kmip.Errorf(kmip.ResultReasonFeatureNotSupported, "an operation in parts is not performed asynchronously: its parts have an order, and may end with the connection")
+		return nil, kmip.Errorf(kmip.ResultReasonFeatureNotSupported, "an operation in parts is not performed asynchronously: its parts have an order")
 	}
-	all := r.underWay()
-	correlation, s, err := all.part(op, uid, p, new(Q))
+	all, of := r.underWay()
+	correlation, s, err := all.part(of, op, uid, p, new(Q))
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +104,7 @@ func collected[Q, R any](all *streams, s *stream, q *Q, p part, size int, comput
 }
 
 // part is the stream that a part belongs to, and its name: a new one for the first part.
-func (s *streams) part(op kmip.Operation, uid string, p part, whole any) (string, *stream, error) {
+func (s *streams) part(of *allowance, op kmip.Operation, uid string, p part, whole any) (string, *stream, error) {
 	switch correlation := string(p.correlation); {
 	case !p.init:
 		x, err := s.take(op, uid, correlation)
@@ -112,7 +112,7 @@ func (s *streams) part(op kmip.Operation, uid string, p part, whole any) (string
 	case correlation != "":
 		return "", nil, kmip.Errorf(kmip.ResultReasonInvalidField, "the first part of an operation has no Correlation Value")
 	}
-	return s.begin(op, uid, whole)
+	return s.begin(of, op, uid, whole)
 }
 
 // collect adds a part to a stream: its data to those before, and what else it has where the parts before did not have it.

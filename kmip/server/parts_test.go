@@ -4,8 +4,10 @@ import (
 	"bytes"
 	stdaes "crypto/aes"
 	"crypto/cipher"
+	"crypto/sha256"
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -143,7 +145,7 @@ func TestInPartsRefuses(t *testing.T) {
 	other.UniqueIdentifier = "b"
 	require.Equal(t, kmip.ResultReasonInvalidCorrelationValue, reason(t, c, kmip.OperationEncrypt, &other), "another key")
 	require.Equal(t, kmip.ResultReasonInvalidCorrelationValue, reason(t, c, kmip.OperationDecrypt, &kmip.DecryptRequest{UniqueIdentifier: "a", CorrelationValue: first}), "another operation")
-	require.Equal(t, kmip.ResultReasonInvalidCorrelationValue, reason(t, g.client("alice", ttlv.V2_1), kmip.OperationEncrypt, &next), "another connection")
+	require.Equal(t, kmip.ResultReasonInvalidCorrelationValue, reason(t, g.client("bob", ttlv.V2_1), kmip.OperationHash, &kmip.HashRequest{CorrelationValue: first}), "another identity")
 	both := *begin(1)
 	both.CorrelationValue = first
 	require.Equal(t, kmip.ResultReasonInvalidField, reason(t, c, kmip.OperationEncrypt, &both))
@@ -165,4 +167,54 @@ func TestInPartsRefuses(t *testing.T) {
 		must[kmip.EncryptResponse](t, c, kmip.OperationEncrypt, begin(0))
 	}
 	require.Equal(t, kmip.ResultReasonGeneralFailure, reason(t, c, kmip.OperationEncrypt, begin(0)))
+}
+
+// TestInPartsOverConnections: the next part of an operation may come over another connection, whether or not the one that began it
+// has ended. Those of connections that have ended are as few, and hold as little, as those of one connection.
+func TestInPartsOverConnections(t *testing.T) {
+	g := newRig(t, Limits{})
+	yes := true
+	sha := &kmip.CryptographicParameters{HashingAlgorithm: kmip.HashingAlgorithmSHA256}
+	dial := func() *client.Client { return g.client("alice", ttlv.V2_1) }
+	begin := func(c *client.Client, data []byte) []byte {
+		return must[kmip.HashResponse](t, c, kmip.OperationHash, &kmip.HashRequest{CryptographicParameters: sha, Data: data, InitIndicator: &yes}).CorrelationValue
+	}
+	end := func(c *client.Client, correlation []byte) (*kmip.HashResponse, error) {
+		return client.Do[kmip.HashResponse](t.Context(), c, kmip.OperationHash, &kmip.HashRequest{CryptographicParameters: sha, CorrelationValue: correlation, FinalIndicator: &yes})
+	}
+	all := g.server.streamsOf("alice")
+	left := func() allowance {
+		all.mu.Lock()
+		defer all.mu.Unlock()
+		return all.left
+	}
+	first := dial()
+	correlation := begin(first, []byte("whole"))
+	want := sha256.Sum256([]byte("whole"))
+	r, err := end(dial(), correlation)
+	require.NoError(t, err)
+	require.Equal(t, want[:], r.Data)
+	require.Zero(t, left())
+
+	correlation = begin(first, []byte("whole"))
+	require.NoError(t, first.Close())
+	require.Eventually(t, func() bool { return left() == allowance{1, 5} }, 30*time.Second, time.Millisecond)
+	r, err = end(dial(), correlation)
+	require.NoError(t, err)
+	require.Equal(t, want[:], r.Data)
+	require.Zero(t, left())
+
+	for range 3 {
+		c := dial()
+		for range mostStreams - 1 {
+			begin(c, make([]byte, 1000))
+		}
+		require.NoError(t, c.Close())
+	}
+	require.Eventually(t, func() bool {
+		all.mu.Lock()
+		defer all.mu.Unlock()
+		return len(all.all) == mostStreams
+	}, 30*time.Second, time.Millisecond)
+	require.Equal(t, allowance{mostStreams, mostStreams * 1000}, left())
 }

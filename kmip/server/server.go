@@ -126,7 +126,7 @@ type Server struct {
 	strangers   list.List // of *conn, the oldest first: those that have not shaken hands
 	admitted    int       // connections that have
 	identities  map[string]int
-	parted      map[string]*streams // operations in parts over HTTPS, by identity
+	parted      map[string]*streams // operations in parts, by identity
 	draining    bool
 	wg          sync.WaitGroup
 }

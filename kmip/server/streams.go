@@ -9,22 +9,25 @@ import (
 	"strongroom/kmip"
 )
 
-// There are so many operations in parts under way at most, which together hold so many bytes: on one connection, or over
-// HTTPS of one identity.
+// There are so many operations in parts under way at most, which together hold so many bytes: that one connection began, or that
+// one identity began over HTTPS or on connections that have ended.
 const (
 	mostStreams   = 16
 	mostCollected = 1 << 20
 )
 
-// streams are the operations in parts that are under way: those of one connection, with which they end, or those of one
-// identity. It is safe for concurrent use.
+// streams are the operations in parts of one identity that are under way. Their parts may come over any connection. It is safe for
+// concurrent use.
 type streams struct {
-	idle time.Duration // after which a stream without a new part ends; 0 is never
+	idle time.Duration // after which a stream without a new part ends
 
 	mu   sync.Mutex
 	all  map[string]*stream // by Correlation Value
-	size int                // bytes that they hold
+	left allowance          // of streams over HTTPS, and of those whose connection has ended
 }
+
+// An allowance is what the streams that one connection began use, under the lock of streams.
+type allowance struct{ streams, size int }
 
 // A stream is an operation in parts that is under way. KMIP 2.1 §6.1.17.
 type stream struct {
@@ -35,15 +38,16 @@ type stream struct {
 	given     int       // bytes of ciphertext that the client has
 	chain     *chaining // nil if the parts are collected
 
-	busy  bool        // a part is being worked on
-	timer *time.Timer // nil where streams do not end by themselves
+	of    *allowance
+	busy  bool // a part is being worked on
+	timer *time.Timer
 }
 
 // begin begins a stream, whose first part is being worked on.
-func (s *streams) begin(op kmip.Operation, uid string, whole any) (string, *stream, error) {
+func (s *streams) begin(of *allowance, op kmip.Operation, uid string, whole any) (string, *stream, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.all) >= mostStreams {
+	if of.streams >= mostStreams {
 		return "", nil, kmip.Errorf(kmip.ResultReasonGeneralFailure, "more than %d operations in parts are under way", mostStreams)
 	}
 	if s.all == nil {
@@ -52,11 +56,10 @@ func (s *streams) begin(op kmip.Operation, uid string, whole any) (string, *stre
 	random := make([]byte, 16)
 	rand.Read(random) // never fails: it ends the program instead
 	correlation := string(random)
-	x := &stream{operation: op, uid: uid, whole: whole, busy: true}
-	if s.idle > 0 {
-		x.timer = time.AfterFunc(s.idle, func() { s.expire(correlation, x) })
-	}
+	x := &stream{operation: op, uid: uid, whole: whole, of: of, busy: true}
+	x.timer = time.AfterFunc(s.idle, func() { s.expire(correlation, x) })
 	s.all[correlation] = x
+	of.streams++
 	return correlation, x, nil
 }
 
@@ -77,10 +80,10 @@ func (s *streams) take(op kmip.Operation, uid, correlation string) (*stream, err
 func (s *streams) reserve(x *stream, n int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.size+n > mostCollected {
+	if x.of.size+n > mostCollected {
 		return kmip.Errorf(kmip.ResultReasonInvalidField, "the operations in parts that are under way have at most %d bytes together", mostCollected)
 	}
-	s.size += n
+	x.of.size += n
 	x.size += n
 	return nil
 }
@@ -90,7 +93,7 @@ func (s *streams) release(x *stream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	held := reflect.ValueOf(x.whole).Elem().FieldByName("Data").Len()
-	s.size -= x.size - held
+	x.of.size -= x.size - held
 	x.size = held
 }
 
@@ -99,9 +102,7 @@ func (s *streams) rest(x *stream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	x.busy = false
-	if x.timer != nil {
-		x.timer.Reset(s.idle)
-	}
+	x.timer.Reset(s.idle)
 }
 
 // end ends a stream.
@@ -120,12 +121,19 @@ func (s *streams) expire(correlation string, x *stream) {
 	}
 }
 
-// endAll ends every stream. None is worked on any more.
-func (s *streams) endAll() {
+// leave ends the allowance of a connection that has ended. Its streams wait for parts over another one, as far as there is room.
+func (s *streams) leave(of *allowance) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for correlation := range s.all {
-		s.drop(correlation)
+	for correlation, x := range s.all {
+		switch {
+		case x.of != of:
+		case !x.busy && (s.left.streams >= mostStreams || s.left.size+x.size > mostCollected):
+			s.drop(correlation)
+		default:
+			x.of = &s.left
+			s.left.streams, s.left.size = s.left.streams+1, s.left.size+x.size
+		}
 	}
 }
 
@@ -135,10 +143,8 @@ func (s *streams) drop(correlation string) {
 	if x == nil {
 		return
 	}
-	if x.timer != nil {
-		x.timer.Stop()
-	}
-	s.size -= x.size
+	x.timer.Stop()
+	x.of.streams, x.of.size = x.of.streams-1, x.of.size-x.size
 	x.wipe()
 	delete(s.all, correlation)
 }

@@ -94,6 +94,7 @@ func (h *handover) Addr() net.Addr { return h.LocalAddr() }
 // serveHTTP serves the connection until the library is done with it.
 func (c *conn) serveHTTP() error {
 	c.streams = c.server.streamsOf(c.identity)
+	c.allowance = &c.streams.left
 	h := &handover{webConn: &webConn{Conn: c.tls, conn: c, over: make(chan struct{})}, next: make(chan net.Conn, 1), closed: make(chan struct{})}
 	h.next <- h.webConn
 	err := c.server.web.Serve(h)
@@ -108,7 +109,7 @@ func (c *conn) serveHTTP() error {
 	return err
 }
 
-// streamsOf are the operations in parts of an identity over HTTPS: its next request may come over another connection.
+// streamsOf are the operations in parts of an identity: its next request may come over another connection.
 func (s *Server) streamsOf(identity string) *streams {
 	s.mu.Lock()
 	defer s.mu.Unlock()
