@@ -177,6 +177,25 @@ func TestRowsExchanged(t *testing.T) {
 	require.ErrorIs(t, err, errForged)
 }
 
+// TestRecordsSealed: what is read of a record before the root key is there is not believed afterwards.
+func TestRecordsSealed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "strongroom.db")
+	s := openAt(t, path, Options{})
+	require.NoError(t, s.PutRecord(t.Context(), recorded, &kmip.Record{Attributes: kmip.Attributes{{Tag: ttlv.TagState, Value: kmip.StateActive}}}))
+	forge(t, s, `INSERT INTO grants (uid, grantee, operation) VALUES ('`+recorded+`', 'mallory', 31)`)
+	require.NoError(t, s.Close())
+	again, err := Open(t.Context(), "sqlite:"+path, Options{})
+	require.NoError(t, err)
+	defer again.Close()
+	r, err := again.Record(t.Context(), recorded)
+	require.NoError(t, err)
+	require.Len(t, r.Grants, 1)
+	require.ErrorIs(t, again.PutRecord(t.Context(), recorded, &r), seal.ErrSealed)
+	require.NoError(t, again.Root().Unseal(t.Context(), masterKey(t)))
+	_, err = again.Record(t.Context(), recorded)
+	require.ErrorIs(t, err, errForged)
+}
+
 // TestRowsWithoutMACs takes the MACs away, and has the table of slots say that there were never any: it is the table then that does
 // not have its MAC, and nothing is authenticated that was forged.
 func TestRowsWithoutMACs(t *testing.T) {
@@ -236,7 +255,7 @@ func TestRowsWhole(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				if _, err := s.readRecord(t.Context(), recorded); err != nil {
+				if _, _, err := s.readRecord(t.Context(), recorded); err != nil {
 					t.Error(err)
 					return
 				}

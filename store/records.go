@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"strongroom/kmip"
+	"strongroom/store/seal"
 )
 
 const (
@@ -23,29 +24,32 @@ const (
 func isNoRows(err error) bool { return errors.Is(err, sql.ErrNoRows) }
 
 // Record is what is kept about a key in a token. Its lists are shared and not to be changed. Where nothing is kept the
-// Record is empty, with Revision 0.
+// Record is empty, with Revision 0. While the server is sealed, and nobody is served, it is what the database says, unproven.
 func (s *Store) Record(ctx context.Context, uid string) (kmip.Record, error) {
 	r, mark, ok := s.records.get(uid)
 	if ok {
 		return *r, nil
 	}
-	r, err := s.readRecord(ctx, uid)
+	r, proven, err := s.readRecord(ctx, uid)
 	if err != nil {
 		return kmip.Record{}, fmt.Errorf("reading the record of %q: %w", uid, err)
 	}
-	s.records.fill(strings.Clone(uid), r, mark)
+	if proven {
+		s.records.fill(strings.Clone(uid), r, mark)
+	}
 	return *r, nil
 }
 
 // recordSize is about how many bytes a Record takes.
 func recordSize(r *kmip.Record) int { return 1024 + 128*len(r.Attributes) + 64*len(r.Grants) }
 
-func (s *Store) readRecord(ctx context.Context, uid string) (r *kmip.Record, err error) {
+func (s *Store) readRecord(ctx context.Context, uid string) (r *kmip.Record, proven bool, err error) {
 	err = whole(func() (int64, error) {
 		r = new(kmip.Record)
 		var attributes, mac []byte
 		err := s.reads.record.QueryRowContext(ctx, uid).Scan(&attributes, &r.Revision, &mac)
 		if isNoRows(err) {
+			proven = true
 			return 0, nil
 		}
 		if err != nil {
@@ -57,12 +61,13 @@ func (s *Store) readRecord(ctx context.Context, uid string) (r *kmip.Record, err
 		if r.Grants, err = s.readGrants(ctx, uid); err != nil {
 			return 0, err
 		}
-		return r.Revision, s.authentic(statedRecord(uid, r.Revision, sha256.Sum256(attributes), r.Grants), mac)
+		err = s.authentic(statedRecord(uid, r.Revision, sha256.Sum256(attributes), r.Grants), mac)
+		if proven = err == nil; errors.Is(err, seal.ErrSealed) {
+			err = nil
+		}
+		return r.Revision, err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return r, nil
+	return r, proven, err
 }
 
 // PutRecord keeps r, attributes and grants, if r.Revision is the stored one (0 where nothing is stored), and raises it.

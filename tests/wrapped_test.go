@@ -164,9 +164,11 @@ func (s *site) testForged(data []byte) {
 	s.serve()
 	c := s.client("admin", ttlv.V2_1)
 	_, err = signature(s.t, c, "key-2", data)
-	require.Equal(s.t, kmip.ResultReasonCryptographicFailure, refusal(s.t, err).Reason)
-	require.Equal(s.t, kmip.ResultReasonCryptographicFailure,
+	require.Equal(s.t, kmip.ResultReasonGeneralFailure, refusal(s.t, err).Reason)
+	require.Contains(s.t, s.log.String(), `reading object \"key-2\": it does not have its MAC`)
+	require.Equal(s.t, kmip.ResultReasonGeneralFailure,
 		refusal(s.t, perform(s.t, c, kmip.OperationGet, &kmip.GetRequest{UniqueIdentifier: "key-2_pk"})).Reason)
+	require.Contains(s.t, s.log.String(), `reading object \"key-2_pk\": it does not have its MAC`)
 	_, err = signature(s.t, c, "key-3", data)
 	require.NoError(s.t, err)
 }

@@ -17,7 +17,6 @@ import (
 	"strongroom/conf"
 	"strongroom/hsm"
 	"strongroom/kmip/server"
-	"strongroom/store"
 )
 
 // What the database keeps of keys in tokens is the running server's: the commands here ask it, at its admin socket. Where none runs
@@ -94,8 +93,8 @@ func values(number uint32, said map[string]bool) string {
 	return v.Encode()
 }
 
-// withEstate has f use the estate of the slot that the command names.
-func withEstate(cmd *cobra.Command, number uint32, f func(context.Context, estate) error) (err error) {
+// withEstate has f use the estate of the tokens: the running server's, or that which is opened here.
+func withEstate(cmd *cobra.Command, f func(context.Context, estate) error) (err error) {
 	c, err := loadConfig(cmd)
 	if err != nil {
 		return err
@@ -106,22 +105,18 @@ func withEstate(cmd *cobra.Command, number uint32, f func(context.Context, estat
 	if err := hasDatabase(c); err != nil {
 		return err
 	}
-	s, err := store.Open(cmd.Context(), c.Store.URL, store.Options{})
+	log := slog.New(slog.DiscardHandler)
+	b, err := openBackends(cmd.Context(), c, nil, log) // what is kept of keys is authenticated under the root key
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.DiscardHandler)
-	h, err := hsm.Open(cmd.Context(), only(modulesOf(c), number), s, log)
-	if err != nil {
-		return errors.Join(err, s.Close())
-	}
-	defer func() { err = errors.Join(err, h.Close(), s.Close()) }()
+	defer func() { err = errors.Join(err, b.close()) }()
 	audit, err := server.OpenAudit(c.Audit.File, log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, audit.Close()) }()
-	return f(cmd.Context(), &noted{h, &operatorLog{audit, log}})
+	return f(cmd.Context(), &noted{b.hsm, &operatorLog{audit, log}})
 }
 
 // A noted estate writes what changes something into the audit log.
@@ -182,7 +177,7 @@ running server does it; where none runs the command does, on the database itself
 				return err
 			}
 			a.Labels = args
-			return withEstate(cmd, number, func(ctx context.Context, e estate) error {
+			return withEstate(cmd, func(ctx context.Context, e estate) error {
 				list, err := e.Adopt(ctx, number, a)
 				if err != nil {
 					return err
@@ -228,7 +223,7 @@ moment. A running server does it; where none runs the command does, on the datab
 			if err != nil {
 				return err
 			}
-			return withEstate(cmd, number, func(ctx context.Context, e estate) error {
+			return withEstate(cmd, func(ctx context.Context, e estate) error {
 				left, err := e.Prune(ctx, number, dry, even, another)
 				if err != nil {
 					return err
@@ -251,7 +246,7 @@ moment. A running server does it; where none runs the command does, on the datab
 // may not open the server's socket, it says so.
 func records(cmd *cobra.Command, number uint32, keys []hsm.KeyInfo) []hsm.KeyInfo {
 	var kept []hsm.Left
-	err := withEstate(cmd, number, func(ctx context.Context, e estate) (err error) {
+	err := withEstate(cmd, func(ctx context.Context, e estate) (err error) {
 		kept, err = e.Recorded(ctx, number)
 		return err
 	})
