@@ -101,7 +101,7 @@ func ask(ctx context.Context, c *conf.Config, method, path string, answer any) e
 	return tell(ctx, c, method, path, nil, answer)
 }
 
-// tell is ask with something to say; in is nil where there is nothing.
+// tell is ask with something to say. In is nil where there is nothing, and answer where none is waited for.
 func tell(ctx context.Context, c *conf.Config, method, path string, in, answer any) error {
 	response, err := request(ctx, c, method, path, in, askTime)
 	if err != nil {
@@ -113,6 +113,9 @@ func tell(ctx context.Context, c *conf.Config, method, path string, in, answer a
 		return err
 	}
 	defer clear(body)
+	if answer == nil {
+		return nil
+	}
 	return json.Unmarshal(body, answer)
 }
 
