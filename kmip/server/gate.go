@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -116,7 +117,7 @@ func identityOf(c *x509.Certificate, field string) string {
 	}
 	switch field {
 	case "cn":
-		return c.Subject.CommonName
+		return only(commonNames(c))
 	case "email":
 		return only(c.EmailAddresses)
 	case "dns":
@@ -128,6 +129,19 @@ func identityOf(c *x509.Certificate, field string) string {
 	}
 	return ""
 }
+
+// commonNames are those of the subject, where x509 tells the last.
+func commonNames(c *x509.Certificate) (all []string) {
+	for _, name := range c.Subject.Names {
+		if text, ok := name.Value.(string); ok && name.Type.Equal(commonName) {
+			all = append(all, text)
+		}
+	}
+	return all
+}
+
+// commonName is id-at-commonName. RFC 5280 appendix A.1.
+var commonName = asn1.ObjectIdentifier{2, 5, 4, 3}
 
 // fingerprint is the SHA-256 of a client's certificate, in hex.
 func fingerprint(cs *tls.ConnectionState) string {
