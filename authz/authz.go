@@ -14,6 +14,7 @@ package authz
 
 import (
 	"slices"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -171,8 +172,9 @@ var grantable = map[kmip.Operation]bool{
 func Grantable(op kmip.Operation) bool { return grantable[op] }
 
 // CheckIdentity refuses what may not be an identity, whatever certificate says it: an empty one, "*", more than 256
-// bytes, invalid UTF-8, and characters that do not show or that only change how others show, for two identities must
-// not look the same in a list or an audit line.
+// bytes, invalid UTF-8, and characters that do not show, that look like a space, or that only change how others show, for two
+// identities must not look the same in a list or an audit line. (That of two alphabets no letters look alike is for whoever signs
+// certificates to see to.)
 func CheckIdentity(identity string) error {
 	switch {
 	case identity == "":
@@ -185,9 +187,15 @@ func CheckIdentity(identity string) error {
 		return refuse("it is not UTF-8")
 	}
 	for _, c := range identity {
-		if unicode.IsControl(c) || unicode.Is(unicode.Cf, c) || c == '\u2028' || c == '\u2029' {
+		if unicode.IsControl(c) {
 			return refuse("it contains the control character %U", c)
 		}
+		if !unicode.IsPrint(c) || unicode.In(c, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) {
+			return refuse("it contains %U, which does not show or looks like a space", c)
+		}
+	}
+	if strings.TrimSpace(identity) != identity {
+		return refuse("it begins or ends with a space")
 	}
 	return nil
 }

@@ -174,7 +174,7 @@ func TestCheckIdentity(t *testing.T) {
 	for _, good := range []string{"ann", "ops@example.com", "Zoë Ångström", "李", "a b", "**", "spiffe://x/y", strings.Repeat("a", 256)} {
 		require.NoError(t, CheckIdentity(good), "%q", good)
 	}
-	for _, bad := range []string{"", "*", "a\x00b", "\n", "a\tb", "\x7f", "a\u0085", "a\u200bb", "a\u202eb", "\u2028", "\ufeffann", "\xff", "a\xc3", strings.Repeat("a", 257)} {
+	for _, bad := range []string{"", "*", "a\x00b", "\n", "a\tb", "\x7f", "a\u0085", "a\u200bb", "a\u202eb", "\u2028", "\ufeffann", "\xff", "a\xc3", " ann", "ann ", "a\u00a0b", "a\u3000b", "ann\u3164", "ann\ufe0f", "\u115fann", "a\ue000", strings.Repeat("a", 257)} {
 		require.Error(t, CheckIdentity(bad), "%q", bad)
 		require.Equal(t, kmip.ResultReasonAuthenticationNotSuccessful, kmip.ReasonOf(CheckIdentity(bad)))
 	}
