@@ -66,7 +66,7 @@ type KMIP struct {
 	PrivateKey  string `toml:"private_key"`
 	// ClientCA has the certificates, PEM, that sign those of clients.
 	ClientCA string `toml:"client_ca"`
-	// CRL is a certificate revocation list, PEM or DER; "" is none. It is read again on SIGHUP.
+	// CRL has certificate revocation lists, several in PEM or one in DER; "" is none. It is read again on SIGHUP.
 	CRL string `toml:"crl"`
 	// Identity is the field of a client's certificate that names it: cn, email, uri or dns.
 	Identity string `toml:"identity"`

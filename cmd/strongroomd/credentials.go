@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"time"
 
 	"strongroom/authz/password"
 	"strongroom/conf"
@@ -33,7 +34,7 @@ func keyPair(c *conf.Config, read func(path string) ([]byte, error)) (tls.Certif
 
 // credentialsOf reads the files of the TLS side, and the one of passwords. While the server's key is locked, the credentials have
 // no certificate.
-func credentialsOf(c *conf.Config, read func(path string) ([]byte, error)) (*server.Credentials, error) {
+func credentialsOf(c *conf.Config, read func(path string) ([]byte, error), log *slog.Logger) (*server.Credentials, error) {
 	pair, err := keyPair(c, read)
 	if err != nil && !errors.Is(err, seal.ErrLocked) {
 		return nil, fmt.Errorf("reading the server's certificate and key: %w", err)
@@ -59,8 +60,8 @@ func credentialsOf(c *conf.Config, read func(path string) ([]byte, error)) (*ser
 		credentials.Suites = oldSuites()
 	}
 	if c.KMIP.CRL != "" {
-		if credentials.Revoked, err = revocations(c.KMIP.CRL, text); err != nil {
-			return nil, fmt.Errorf("reading the revocation list %s: %w", c.KMIP.CRL, err)
+		if credentials.Revoked, err = revocations(c.KMIP.CRL, text, time.Now(), log); err != nil {
+			return nil, fmt.Errorf("reading the revocation lists %s: %w", c.KMIP.CRL, err)
 		}
 	}
 	return credentials, nil
@@ -92,30 +93,60 @@ func warnOfSuites(c *server.Credentials, log *slog.Logger) {
 	}
 }
 
-// revocations reads a revocation list, which one of the authorities must have signed.
-func revocations(path string, authorities []byte) (func(*x509.Certificate) bool, error) {
+// revocations reads the revocation lists of a file, one in DER or several in PEM. One of the authorities must have signed each. A list
+// that is older than it was meant to become still serves, and the log says so.
+func revocations(path string, authorities []byte, now time.Time, log *slog.Logger) (func(*x509.Certificate) bool, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	if block, _ := pem.Decode(data); block != nil {
-		data = block.Bytes
-	}
-	list, err := x509.ParseRevocationList(data)
+	lists, err := listsIn(data)
 	if err != nil {
 		return nil, err
 	}
-	if err := signedByOne(list, authorities); err != nil {
-		return nil, err
+	revoked := map[string]map[string]bool{} // by issuer, by serial number
+	for i, list := range lists {
+		if err := signedByOne(list, authorities); err != nil {
+			return nil, fmt.Errorf("list %d, of %s: %w", i+1, list.Issuer, err)
+		}
+		if !list.NextUpdate.IsZero() && now.After(list.NextUpdate) {
+			log.Error("a revocation list is out of date: put a newer one in its place, and send SIGHUP", "file", path, "issuer", list.Issuer.String(), "until", list.NextUpdate)
+		}
+		issuer := string(list.RawIssuer)
+		if revoked[issuer] == nil {
+			revoked[issuer] = map[string]bool{}
+		}
+		for _, e := range list.RevokedCertificateEntries {
+			revoked[issuer][e.SerialNumber.String()] = true
+		}
 	}
-	revoked := make(map[string]bool, len(list.RevokedCertificateEntries))
-	for _, e := range list.RevokedCertificateEntries {
-		revoked[e.SerialNumber.String()] = true
+	return func(c *x509.Certificate) bool { return revoked[string(c.RawIssuer)][c.SerialNumber.String()] }, nil
+}
+
+// listsIn are the revocation lists of a file.
+func listsIn(data []byte) (lists []*x509.RevocationList, err error) {
+	var all [][]byte
+	for rest := data; ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		if block.Type != "X509 CRL" {
+			return nil, fmt.Errorf("it has a %s among its revocation lists", block.Type)
+		}
+		all = append(all, block.Bytes)
 	}
-	issuer := string(list.RawIssuer)
-	return func(c *x509.Certificate) bool {
-		return string(c.RawIssuer) == issuer && revoked[c.SerialNumber.String()]
-	}, nil
+	if len(all) == 0 {
+		all = [][]byte{data}
+	}
+	for _, der := range all {
+		list, err := x509.ParseRevocationList(der)
+		if err != nil {
+			return nil, err
+		}
+		lists = append(lists, list)
+	}
+	return lists, nil
 }
 
 func signedByOne(list *x509.RevocationList, authorities []byte) error {

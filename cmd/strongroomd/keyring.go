@@ -52,7 +52,7 @@ func openKeyring(ctx context.Context, c *conf.Config, root *seal.Root, log *slog
 			return nil, fmt.Errorf("unlocking the server's key files: %w", err)
 		}
 	}
-	credentials, err := credentialsOf(c, k.reader(k.files))
+	credentials, err := credentialsOf(c, k.reader(k.files), log)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +98,7 @@ func (k *keyring) unlock(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	credentials, err := credentialsOf(k.config, k.reader(k.files))
+	credentials, err := credentialsOf(k.config, k.reader(k.files), k.log)
 	if err != nil {
 		return 0, err
 	}
@@ -124,7 +124,7 @@ func (k *keyring) lock() (int, error) {
 	}
 	k.gate.Lock(errKeysLocked)
 	n := k.files.Lock()
-	credentials, err := credentialsOf(k.config, k.reader(k.files))
+	credentials, err := credentialsOf(k.config, k.reader(k.files), k.log)
 	if err == nil {
 		k.gate.Replace(*credentials)
 		k.gate.Lock(errKeysLocked) // also where the TLS key is none of the files
@@ -143,7 +143,7 @@ func (k *keyring) reload(ctx context.Context, c *conf.Config) error {
 			return fmt.Errorf("unlocking the server's key files: %w", err)
 		}
 	}
-	credentials, err := credentialsOf(c, k.reader(files))
+	credentials, err := credentialsOf(c, k.reader(files), k.log)
 	if err != nil {
 		files.Lock()
 		return err
