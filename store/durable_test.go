@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -97,7 +96,7 @@ func TestOpenAgain(t *testing.T) {
 	require.NoError(t, err)
 	require.FileExists(t, path)
 	_, err = Open(t.Context(), "sqlite:"+path, Options{})
-	require.ErrorContains(t, err, "another server has it open: process "+strconv.Itoa(os.Getpid()))
+	require.EqualError(t, err, fmt.Sprintf("opening the store sqlite:%s: another server has it open: process %d holds %s.lock", path, os.Getpid(), path))
 	require.NoError(t, first.Root().Init(t.Context(), masterKey(t), nil))
 	require.NoError(t, first.Register(t.Context(), aesKey("k", "alice"), symmetric(material)))
 	require.NoError(t, first.Close())

@@ -24,9 +24,11 @@ func (s *Store) openSQLite(ctx context.Context, path string) (err error) {
 		return err
 	}
 	s.path = path
-	if s.lock, err = lockFile(path + ".lock"); err != nil {
+	lock, err := lockFile(path + ".lock")
+	if err != nil {
 		return err
 	}
+	s.lock = lock
 	if err := secretFile(path); err != nil {
 		return err
 	}
