@@ -33,6 +33,9 @@ func TestHSMCommands(t *testing.T) {
 	var status []hsm.Status
 	require.Contains(t, ask(&status, "info"), "SoftHSM v2")
 	require.True(t, status[0].Healthy)
+	for _, command := range []string{"info", "mechanisms", "test", "keys"} {
+		require.Contains(t, s.refused(s.strongroomd("hsm", command, "5", "--config", s.path("strongroom.toml"))), "slot 5 is not configured", command)
+	}
 
 	var listed []hsm.Mechanism
 	require.Contains(t, ask(&listed, "mechanisms"), "0x1087  CKM_AES_GCM")

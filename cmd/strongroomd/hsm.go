@@ -71,7 +71,10 @@ func withSlot(cmd *cobra.Command, args []string, f func(context.Context, *hsm.HS
 	if err != nil {
 		return err
 	}
-	h, err := hsm.Open(cmd.Context(), only(modules, number), nil, slog.New(slog.DiscardHandler))
+	if modules = only(modules, number); modules == nil {
+		return fmt.Errorf("slot %d is not configured", number)
+	}
+	h, err := hsm.Open(cmd.Context(), modules, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}

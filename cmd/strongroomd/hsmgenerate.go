@@ -75,8 +75,7 @@ name it hsm::SLOT::LABEL, and its administrators may use it.`,
 	f.StringVarP(&k.Algorithm, "algorithm", "a", "aes", "`ALGORITHM`: aes, hmac, rsa, ec or ed25519")
 	f.IntVar(&length, "length", 0, "`BITS` (default 256; of rsa 3072)")
 	f.StringVar(&purpose, "purpose", "", "`PURPOSE`: seal, wrapping or data (required)")
-	_ = cmd.MarkFlagRequired("key-label")
-	_ = cmd.MarkFlagRequired("purpose")
+	needed(cmd, "key-label", "purpose")
 	return cmd
 }
 

@@ -58,8 +58,7 @@ they become none. The old wrapping key is not removed: backups of the database n
 	}
 	cmd.Flags().StringVar(&r.from, "from", "", "`ID` of the wrapping key that is used now (required)")
 	cmd.Flags().StringVar(&r.to, "to", "", "`ID` of the one to be used (required)")
-	_ = cmd.MarkFlagRequired("from")
-	_ = cmd.MarkFlagRequired("to")
+	needed(cmd, "from", "to")
 	return cmd
 }
 

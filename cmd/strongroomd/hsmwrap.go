@@ -42,7 +42,7 @@ server it is done here.`,
 		},
 	}
 	t.flags(cmd, &slot)
-	_ = cmd.MarkFlagRequired("key-label")
+	needed(cmd, "key-label")
 	_ = cmd.Flags().MarkHidden("master-key-file")
 	return cmd
 }

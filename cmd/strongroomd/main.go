@@ -111,6 +111,18 @@ func arguments(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
+// needed has a command refuse to run without some of its flags: that is a misuse.
+func needed(cmd *cobra.Command, names ...string) {
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
+		for _, name := range names {
+			if !cmd.Flags().Changed(name) {
+				return misuse{fmt.Errorf("--%s is needed", name)}
+			}
+		}
+		return nil
+	}
+}
+
 // configFile is the configuration file that a command is to use.
 func configFile(cmd *cobra.Command) string {
 	if name, err := cmd.Flags().GetString("config"); err == nil && name != "" {

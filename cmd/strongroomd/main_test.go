@@ -38,6 +38,8 @@ func TestMisuse(t *testing.T) {
 		{"config check extra", `unknown command "extra"`},
 		{"version --nonsense", "unknown flag: --nonsense"},
 		{"audit verify a b", "accepts at most 1 arg"},
+		{"hsm generate --purpose data", "--key-label is needed"},
+		{"hsm rewrap --from hsm::4::old", "--to is needed"},
 	}
 	for _, test := range tests {
 		t.Run(test.args, func(t *testing.T) {

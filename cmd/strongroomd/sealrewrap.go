@@ -45,7 +45,12 @@ func (s *sealer) rewrap(ctx context.Context, by string) moving {
 		}
 		done := r.progress
 		r.mu.Unlock()
-		s.log.Info("rewrapped", "objects", done.Moved, "of", done.Total, "under the keys that their makers chose", done.Chosen, "err", err)
+		facts := []any{"objects", done.Moved, "of", done.Total, "under the keys that their makers chose", done.Chosen}
+		if err != nil {
+			s.log.Error("rewrapping ended before its time", append(facts, "err", err)...)
+		} else {
+			s.log.Info("rewrapped", facts...)
+		}
 		s.act("seal rewrap", by, "", err)
 	})
 	return r.progress
