@@ -337,7 +337,7 @@ func TestStreamsOfAnIdentity(t *testing.T) {
 
 		second, y := begin()
 		all.rest(y)
-		all.end(second)
+		all.endAll()
 		require.Error(t, take(second))
 		require.Zero(t, all.left)
 	})

@@ -174,7 +174,7 @@ func TestInPartsRefuses(t *testing.T) {
 func TestInPartsOverConnections(t *testing.T) {
 	g := newRig(t, Limits{})
 	yes := true
-	sha := &kmip.CryptographicParameters{HashingAlgorithm: kmip.HashingAlgorithmSHA256}
+	sha := kmip.CryptographicParameters{HashingAlgorithm: kmip.HashingAlgorithmSHA256}
 	dial := func() *client.Client { return g.client("alice", ttlv.V2_1) }
 	begin := func(c *client.Client, data []byte) []byte {
 		return must[kmip.HashResponse](t, c, kmip.OperationHash, &kmip.HashRequest{CryptographicParameters: sha, Data: data, InitIndicator: &yes}).CorrelationValue

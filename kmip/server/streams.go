@@ -137,6 +137,15 @@ func (s *streams) leave(of *allowance) {
 	}
 }
 
+// endAll ends every stream. None is worked on any more.
+func (s *streams) endAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for correlation := range s.all {
+		s.drop(correlation)
+	}
+}
+
 // drop ends a stream; the lock is held.
 func (s *streams) drop(correlation string) {
 	x := s.all[correlation]
