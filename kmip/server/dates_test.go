@@ -94,15 +94,19 @@ func TestDatesMoveTheState(t *testing.T) {
 // TestTimeMovesTheState shows that a state which moves with time is seen by all who ask, and by what is done.
 func TestTimeMovesTheState(t *testing.T) {
 	c := newRig(t, Limits{}).client("alice", ttlv.V2_1)
-	begin := time.Now().Add(2 * time.Second).Truncate(time.Second)
+	late := time.Now().Add(time.Hour).Truncate(time.Second)
 	uid := must[kmip.CreateResponse](t, c, kmip.OperationCreate, dated(map[ttlv.Tag]time.Time{
-		ttlv.TagActivationDate: begin, ttlv.TagDeactivationDate: begin.Add(3 * time.Second),
+		ttlv.TagActivationDate: late, ttlv.TagDeactivationDate: late,
 	})).UniqueIdentifier
 	for _, step := range []struct {
+		soon     ttlv.Tag // the date that comes next; 0: none does, for an hour
 		state    kmip.State
 		encrypts bool
-	}{{kmip.StatePreActive, false}, {kmip.StateActive, true}, {kmip.StateDeactivated, false}} {
-		require.Eventually(t, func() bool { return attribute[kmip.State](t, c, uid, ttlv.TagState) == step.state }, 10*time.Second, 5*time.Millisecond)
+	}{{0, kmip.StatePreActive, false}, {ttlv.TagActivationDate, kmip.StateActive, true}, {ttlv.TagDeactivationDate, kmip.StateDeactivated, false}} {
+		if step.soon != 0 {
+			must[kmip.ModifyAttributeResponse](t, c, kmip.OperationModifyAttribute, moving(uid, step.soon, time.Now().Add(2*time.Second).Truncate(time.Second)))
+		}
+		require.Eventually(t, func() bool { return attribute[kmip.State](t, c, uid, ttlv.TagState) == step.state }, time.Minute, 5*time.Millisecond)
 		found := must[kmip.LocateResponse](t, c, kmip.OperationLocate, &kmip.LocateRequest{Attributes: kmip.Attributes{{Tag: ttlv.TagState, Value: step.state}}})
 		require.Equal(t, []kmip.UniqueIdentifier{uid}, found.UniqueIdentifier, "%v", step.state)
 		_, err := client.Do[kmip.EncryptResponse](t.Context(), c, kmip.OperationEncrypt, ecb(string(uid), 1))

@@ -74,7 +74,7 @@ func newRig(t testing.TB, limits Limits) *rig {
 	served := make(chan error, 1)
 	go func() { served <- g.server.Serve(l) }()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		done := make(chan error, 1)
 		go func() { done <- g.server.Shutdown(ctx) }()
@@ -126,7 +126,7 @@ func (g *rig) dial(identity string) *tls.Conn {
 	c, err := tls.Dial("tcp", g.address, g.tls(identity))
 	require.NoError(g.t, err)
 	g.t.Cleanup(func() { c.Close() })
-	require.NoError(g.t, c.SetDeadline(time.Now().Add(20*time.Second)))
+	require.NoError(g.t, c.SetDeadline(time.Now().Add(time.Minute)))
 	return c
 }
 

@@ -173,7 +173,7 @@ func TestPKCS11(t *testing.T) {
 	require.Equal(t, ulong(32), m.attribute(cryptoki.OK, s, keys[0], scalar(cryptoki.ValueLen)))
 	require.Equal(t, []byte{1}, m.attribute(cryptoki.OK, s, keys[0], scalar(cryptoki.Encrypt)))
 	require.Equal(t, []byte{0}, m.attribute(cryptoki.OK, s, keys[0], scalar(cryptoki.Sign)))
-	require.Equal(t, []byte(time.Now().Add(-time.Second).UTC().Format("20060102")), m.attribute(cryptoki.OK, s, keys[0], scalar(cryptoki.StartDate)))
+	require.Equal(t, []byte(attribute[time.Time](t, alice, "k", ttlv.TagActivationDate).UTC().Format("20060102")), m.attribute(cryptoki.OK, s, keys[0], scalar(cryptoki.StartDate)))
 	value := must[kmip.GetResponse](t, alice, kmip.OperationGet, &kmip.GetRequest{UniqueIdentifier: "k"})
 	require.Equal(t, value.KeyBlock().KeyValue.Material, m.attribute(cryptoki.OK, s, keys[0], array(cryptoki.Value, 64)))
 	m.attribute(cryptoki.BufferTooSmall, s, keys[0], array(cryptoki.Value, 31))

@@ -30,7 +30,7 @@ func replacementOf(t *testing.T, c *client.Client, uid kmip.UniqueIdentifier) (n
 			}
 		}
 		return next != ""
-	}, 20*time.Second, 20*time.Millisecond)
+	}, time.Minute, 20*time.Millisecond)
 	return next
 }
 
@@ -39,11 +39,13 @@ func replacementOf(t *testing.T, c *client.Client, uid kmip.UniqueIdentifier) (n
 func TestRotateAutomatic(t *testing.T) {
 	g := newRig(t, Limits{RotateEvery: 20 * time.Millisecond})
 	c := g.client("alice", ttlv.V2_1)
+	idle := aes("")
+	idle.Attributes = append(idle.Attributes, rotating(3600)...)
+	due := must[kmip.CreateResponse](t, c, kmip.OperationCreate, idle).UniqueIdentifier // in an hour
 	name := kmip.Name{NameValue: "current", NameType: kmip.NameTypeUninterpretedTextString}
 	q := aes("")
 	q.Attributes = append(q.Attributes, rotating(1)...).With(ttlv.TagName, name)
 	first := must[kmip.CreateResponse](t, c, kmip.OperationCreate, q).UniqueIdentifier
-	require.Empty(t, attributesNamed(t, c, first, kmip.Attribute{Tag: ttlv.TagRotateGeneration}), "it was not rotated yet")
 	pair := must[kmip.CreateKeyPairResponse](t, c, kmip.OperationCreateKeyPair, &kmip.CreateKeyPairRequest{CommonAttributes: append(rotating(1),
 		kmip.Attribute{Tag: ttlv.TagCryptographicAlgorithm, Value: kmip.CryptographicAlgorithmECDSA}, kmip.Attribute{Tag: ttlv.TagCryptographicLength, Value: int32(256)})})
 
@@ -59,6 +61,8 @@ func TestRotateAutomatic(t *testing.T) {
 	require.Equal(t, kmip.StateActive, attribute[kmip.State](t, c, third, ttlv.TagState), "the offset is 0")
 	require.Equal(t, "set", attribute[kmip.RotateName](t, c, third, ttlv.TagRotateName).RotateNameValue)
 	require.Empty(t, attributesNamed(t, c, first, kmip.Attribute{Tag: ttlv.TagName}))
+
+	require.Empty(t, attributesNamed(t, c, due, kmip.Attribute{Tag: ttlv.TagRotateGeneration}), "it was not rotated yet")
 
 	private := replacementOf(t, c, pair.PrivateKeyUniqueIdentifier)
 	public := replacementOf(t, c, pair.PublicKeyUniqueIdentifier)

@@ -153,7 +153,7 @@ func TestAttributes(t *testing.T) {
 
 // TestBadInput shows that what is no request gets an error or a closed connection, and disturbs nobody.
 func TestBadInput(t *testing.T) {
-	g := newRig(t, Limits{ReadTimeout: 300 * time.Millisecond})
+	g := newRig(t, Limits{ReadTimeout: 5 * time.Second})
 	deep := make([]byte, 0, 8*4000)
 	for i := range 4000 {
 		n := 8 * (4000 - i - 1)
