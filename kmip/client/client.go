@@ -48,6 +48,8 @@ func (c Config) withDefaults() (Config, error) {
 		if c.Address, c.url, err = webAddress(c.Address); err != nil {
 			return c, err
 		}
+	} else if strings.Contains(c.Address, "://") {
+		return c, fmt.Errorf("the server's address %q is neither host:port nor %shost:port", c.Address, scheme)
 	}
 	host, _, err := net.SplitHostPort(c.Address)
 	if err != nil {

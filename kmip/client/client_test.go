@@ -262,6 +262,8 @@ func TestDialRefuses(t *testing.T) {
 	require.ErrorContains(t, err, "no TLS configuration")
 	_, err = client.Dial(t.Context(), client.Config{Address: ":1", TLS: r.tls()})
 	require.ErrorContains(t, err, "has no host")
+	_, err = client.Dial(t.Context(), client.Config{Address: "http://" + address, TLS: r.tls()})
+	require.EqualError(t, err, `the server's address "http://`+address+`" is neither host:port nor https://host:port`)
 
 	stranger := r.tls()
 	stranger.RootCAs = nil
