@@ -64,7 +64,7 @@ type output struct {
 func (p *program) create(name string, mode fs.FileMode, input *os.File) (*output, error) {
 	if name == standard {
 		if p.json {
-			return nil, misused("--json cannot be had together with data on standard output: name an --output-file")
+			return nil, misused("--json cannot be had together with data on standard output: name a file for that")
 		}
 		return &output{Writer: struct{ io.Writer }{p.out}, p: p}, nil
 	}
