@@ -112,6 +112,9 @@ func TestX25SwitchToHSM(t *testing.T) {
 	load.end()
 	require.Equal(t, "hsm", s.sealing().Strategy)
 	s.must(s.seal("prune"))
+	for _, act := range []string{"seal switch", "seal prune"} {
+		require.Regexp(t, `level=INFO msg="`+act+`" by="uid \d+"`, s.log.String())
+	}
 	require.NoError(t, os.Remove(s.path("master.key")))
 	s.stop()
 	s.serve() // although the configuration still says software: the slots win, and the log says so

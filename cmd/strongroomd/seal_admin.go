@@ -54,7 +54,6 @@ func (s *sealer) answers(life context.Context) map[string]http.HandlerFunc {
 		"POST /seal/seal": func(w http.ResponseWriter, q *http.Request) {
 			answer(s, "seal seal", w, q, func(context.Context, *struct{}) (*struct{}, string, error) {
 				s.shutIt()
-				s.log.Info("sealed by the operator")
 				return &struct{}{}, "", nil
 			})
 		},
@@ -122,7 +121,7 @@ func read(w http.ResponseWriter, q *http.Request, in any) bool {
 	return err == nil
 }
 
-// answer performs an operator's act, one at a time, with an audit line, and replies. An error is text for the operator.
+// answer performs an operator's act, one at a time, with a line in the audit log and in the log, and replies. An error is text for the operator.
 func answer[In, Out any](s *sealer, name string, w http.ResponseWriter, q *http.Request, f func(context.Context, *In) (*Out, string, error)) {
 	in := new(In)
 	if !read(w, q, in) {
@@ -133,7 +132,7 @@ func answer[In, Out any](s *sealer, name string, w http.ResponseWriter, q *http.
 	ctx := context.WithoutCancel(q.Context()) // who hangs up does not leave half of it
 	out, detail, err := f(ctx, in)
 	if name != "" {
-		s.act(name, operatorOf(q), detail, err)
+		(&operatorLog{s.audit, s.log}).note(name, operatorOf(q), detail, err)
 	}
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
