@@ -27,6 +27,7 @@ sources() { all | grep -vE '_test\.go$|^tests/|^kmip/kmiptest/'; }
 gofmt=$("$go" env GOROOT)/bin/gofmt
 all | xargs "$gofmt" -l | note 'not formatted by gofmt'
 check 'go vet' "$go" vet ./...
+check 'go vet' "$go" vet -tags crashpoints ./store/crash
 check 'staticcheck' "$go" run "$staticcheck" ./...
 
 # One file knows what an HSM key's identifier looks like.
