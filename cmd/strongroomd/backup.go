@@ -71,17 +71,7 @@ func newFile(name string, write func(io.Writer) error) error {
 	if _, err := os.Lstat(name); err == nil {
 		return fmt.Errorf("%s is there already: nothing was changed", name)
 	}
-	part := name + ".part"
-	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	err = write(f)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Link(part, name) // refuses a name that was taken meanwhile
-	}
-	return errors.Join(err, os.Remove(part))
+	return seal.NewFile(name, write)
 }
 
 // fetch writes what the server at the admin socket answers.

@@ -34,7 +34,7 @@ func newFleet(t *testing.T) *fleet {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	f.store = s
-	key, err := seal.CreateMasterKey(f.first)
+	key, err := seal.CreateMasterKey(f.first, nil)
 	require.NoError(t, err)
 	require.NoError(t, s.Root().Init(t.Context(), key, nil))
 	return f
@@ -162,7 +162,7 @@ func TestReplicaWish(t *testing.T) {
 	f := newFleet(t)
 	a, b := f.join(t.TempDir(), f.first), f.join(t.TempDir())
 	a.conf.Seal.MasterKeyFile = filepath.Join(t.TempDir(), "second.key")
-	second, err := seal.CreateMasterKey(a.conf.Seal.MasterKeyFile)
+	second, err := seal.CreateMasterKey(a.conf.Seal.MasterKeyFile, nil)
 	require.NoError(t, err)
 	before, _ := f.table()
 	a.followWish(t.Context())
@@ -186,7 +186,7 @@ func TestReplicaWish(t *testing.T) {
 func TestReplicaForged(t *testing.T) {
 	f := newFleet(t)
 	next := f.to()
-	second, err := seal.CreateMasterKey(next.MasterKeyFile)
+	second, err := seal.CreateMasterKey(next.MasterKeyFile, nil)
 	require.NoError(t, err)
 	next.Generate = false
 	a, b := f.join(t.TempDir()), f.join(t.TempDir())

@@ -85,7 +85,7 @@ func (s *sealer) slotOf(t target) (uint32, error) {
 // generate makes what a target names, and refuses where it is there.
 func (s *sealer) generate(ctx context.Context, t target) error {
 	if t.To == "software" {
-		_, err := seal.CreateMasterKey(t.MasterKeyFile)
+		_, err := seal.CreateMasterKey(t.MasterKeyFile, nil)
 		return err
 	}
 	slot, err := s.slotOf(t)

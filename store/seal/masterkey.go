@@ -143,23 +143,25 @@ func exact(key []byte) ([]byte, error) {
 	return key, nil
 }
 
-// CreateMasterKey writes a new random master key to a file that must not exist, in hexadecimal, mode 0600.
-func CreateMasterKey(path string) (*MasterKey, error) {
-	key := make([]byte, masterKeySize)
-	defer clear(key)
-	rand.Read(key)
-	text := hex.AppendEncode(nil, key)
+// CreateMasterKey writes a new random master key to a file that must not exist, in hexadecimal, mode 0600. Before the file is there, note
+// hears its reference; an error of it ends the matter. Note may be nil.
+func CreateMasterKey(path string, note func(reference string) error) (*MasterKey, error) {
+	secret := make([]byte, masterKeySize)
+	defer clear(secret)
+	rand.Read(secret)
+	text := append(hex.AppendEncode(nil, secret), '\n')
 	defer clear(text)
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	key, err := NewMasterKey(secret)
+	if err == nil && note != nil {
+		err = note(key.Reference())
+	}
+	if err == nil {
+		err = NewFile(path, func(w io.Writer) error { _, err := w.Write(text); return err })
+	}
 	if err != nil {
 		return nil, fmt.Errorf("creating the master key: %w", err)
 	}
-	_, err = f.Write(append(text, '\n'))
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err != nil {
-		return nil, fmt.Errorf("creating the master key: %w", errors.Join(err, os.Remove(path)))
-	}
-	return NewMasterKey(key)
+	return key, nil
 }
 
 // subkey derives a key of 32 bytes for one purpose. RFC 5869, with SHA-256; the input is uniformly random, so there is no

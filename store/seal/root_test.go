@@ -244,7 +244,7 @@ func TestReadMasterKeyRefuses(t *testing.T) {
 
 func TestCreateMasterKey(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "master.key")
-	made, err := CreateMasterKey(path)
+	made, err := CreateMasterKey(path, nil)
 	require.NoError(t, err)
 	info, err := os.Stat(path)
 	require.NoError(t, err)
@@ -252,6 +252,6 @@ func TestCreateMasterKey(t *testing.T) {
 	read, err := ReadMasterKey(path, nil)
 	require.NoError(t, err)
 	require.Equal(t, made.Fingerprint(), read.Fingerprint())
-	_, err = CreateMasterKey(path)
+	_, err = CreateMasterKey(path, nil)
 	require.ErrorIs(t, err, os.ErrExist)
 }
