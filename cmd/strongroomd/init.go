@@ -22,6 +22,7 @@ import (
 
 	"strongroom/conf"
 	"strongroom/hsm"
+	"strongroom/store/crash"
 	"strongroom/store/seal"
 )
 
@@ -172,19 +173,26 @@ func (i *installation) entries() []string {
 	return append(names, configName)
 }
 
+// initPrefix begins the name of the folder in which an installation is made.
+const initPrefix = ".init-"
+
 // make makes the installation beside its place and moves it there, or leaves nothing behind.
 func (i *installation) make(ctx context.Context) (err error) {
+	if err := takeBack(i.dir, initPrefix); err != nil {
+		return err
+	}
 	created, err := i.claim()
 	if err != nil {
 		return err
 	}
-	staging, err := os.MkdirTemp(i.dir, ".init-")
+	staging, err := newStaging(i.dir, initPrefix)
 	if err == nil {
-		err = i.build(ctx, staging)
+		err = i.build(ctx, staging.path)
+		crash.At("init-built")
 		if err == nil {
 			err = i.move(staging)
 		}
-		err = errors.Join(err, os.RemoveAll(staging))
+		err = errors.Join(err, staging.close())
 	}
 	if err != nil && created {
 		err = errors.Join(err, os.Remove(i.dir))
@@ -355,14 +363,22 @@ func variables(env map[string]string) (all []variable) {
 
 // move moves what build has made into the folder, and takes it back where that does not succeed to the end. Of two
 // that run at once one wins: a folder is not renamed over another that holds something.
-func (i *installation) move(staging string) error {
-	for n, name := range i.entries() {
-		err := os.Rename(filepath.Join(staging, name), filepath.Join(i.dir, name))
+func (i *installation) move(s *staging) error {
+	var from, to []string
+	for _, name := range i.entries() {
+		from, to = append(from, filepath.Join(s.path, name)), append(to, filepath.Join(i.dir, name))
+	}
+	if err := s.announce(from, to); err != nil {
+		return err
+	}
+	for n := range from {
+		err := os.Rename(from[n], to[n])
+		crash.At("init-moved")
 		if err == nil {
 			continue
 		}
-		for _, moved := range i.entries()[:n] {
-			err = errors.Join(err, os.RemoveAll(filepath.Join(i.dir, moved)))
+		for _, moved := range to[:n] {
+			err = errors.Join(err, os.RemoveAll(moved))
 		}
 		return err
 	}

@@ -181,11 +181,14 @@ func TestInitLeavesNothingBehind(t *testing.T) {
 		require.Equal(t, []string{"."}, names(tree(t, dir)))
 	})
 	t.Run("an entry that came meanwhile", func(t *testing.T) {
-		dir, staging := t.TempDir(), t.TempDir()
+		dir := t.TempDir()
+		staging, err := newStaging(t.TempDir(), initPrefix)
+		require.NoError(t, err)
 		i := installation{dir: dir, listen: "127.0.0.1:5696", admin: "admin", slot: 4, now: fixedClock}
-		require.NoError(t, i.build(t.Context(), staging))
+		require.NoError(t, i.build(t.Context(), staging.path))
 		require.NoError(t, os.MkdirAll(filepath.Join(dir, "data", "theirs"), 0o700))
 		require.Error(t, i.move(staging))
+		require.NoError(t, staging.close())
 		require.Equal(t, []string{".", "data", "data/theirs"}, names(tree(t, dir)))
 	})
 }

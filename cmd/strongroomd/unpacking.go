@@ -18,6 +18,7 @@ import (
 	"strongroom/conf"
 	"strongroom/hsm"
 	"strongroom/store"
+	"strongroom/store/crash"
 	"strongroom/store/seal"
 )
 
@@ -32,7 +33,7 @@ type unpacking struct {
 	hashes bool   // and nothing is opened
 
 	here     string // folder of the installation that a package is verified at
-	staging  string
+	staging  *staging
 	manifest *seal.Manifest
 	staged   map[string]string // where each file is now, by name
 	config   *conf.Config
@@ -65,7 +66,7 @@ func (u *unpacking) run(cmd *cobra.Command, file string) (err error) {
 		return err
 	}
 	defer func() {
-		err = errors.Join(err, os.RemoveAll(u.staging))
+		err = errors.Join(err, u.staging.close())
 		if err != nil && made {
 			_ = os.Remove(u.dir) // where nothing else came into it
 		}
@@ -73,6 +74,7 @@ func (u *unpacking) run(cmd *cobra.Command, file string) (err error) {
 	if err := u.unpack(file); err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
+	crash.At("restore-unpacked")
 	if u.hashes {
 		return u.tell(cmd.OutOrStdout())
 	}
@@ -80,6 +82,7 @@ func (u *unpacking) run(cmd *cobra.Command, file string) (err error) {
 		return fmt.Errorf("%s: %w", file, err)
 	}
 	defer u.root.Seal()
+	crash.At("restore-proven")
 	if !u.verify {
 		if err := u.place(); err != nil {
 			return err
@@ -88,11 +91,17 @@ func (u *unpacking) run(cmd *cobra.Command, file string) (err error) {
 	return u.tell(cmd.OutOrStdout())
 }
 
+// restorePrefix begins the name of the folder that a package is unpacked into.
+const restorePrefix = ".restore-"
+
 // stage makes a folder to unpack into: in the folder that it goes to, or where there is none, a temporary one.
 func (u *unpacking) stage() (made bool, err error) {
 	parent := os.TempDir()
 	if u.dir != "" {
 		if u.dir, err = filepath.Abs(u.dir); err != nil {
+			return false, err
+		}
+		if err := takeBack(u.dir, restorePrefix); err != nil {
 			return false, err
 		}
 		parent = u.dir
@@ -102,7 +111,7 @@ func (u *unpacking) stage() (made bool, err error) {
 			return false, err
 		}
 	}
-	u.staging, err = os.MkdirTemp(parent, ".restore-")
+	u.staging, err = newStaging(parent, restorePrefix)
 	return made, err
 }
 
@@ -121,7 +130,7 @@ func (u *unpacking) unpack(file string) error {
 		return nil
 	}
 	u.manifest, err = seal.ReadPackage(f, manifest, func(p seal.Packaged, content io.Reader) error {
-		path := filepath.Join(u.staging, fmt.Sprint(len(u.staged)))
+		path := filepath.Join(u.staging.path, fmt.Sprint(len(u.staged)))
 		if strings.HasSuffix(p.Name, seal.EncryptedSuffix) {
 			path += seal.EncryptedSuffix
 		}
@@ -269,7 +278,7 @@ func (u *unpacking) openStores(ctx context.Context) (*backends, error) {
 		if u.manifest.Kind == seal.KindBackup {
 			return nil, fmt.Errorf("the database %s is not in it", name)
 		}
-		path = filepath.Join(u.staging, "database")
+		path = filepath.Join(u.staging.path, "database")
 		u.staged[name] = path
 	}
 	b := new(backends)
@@ -341,6 +350,13 @@ func (u *unpacking) place() error {
 		}
 		return strings.Compare(a, b)
 	})
+	var from []string
+	for _, path := range paths {
+		from = append(from, targets[path])
+	}
+	if err := u.staging.announce(from, paths); err != nil {
+		return err
+	}
 	var moved []string
 	for _, path := range paths {
 		err := os.MkdirAll(filepath.Dir(path), 0o700)
@@ -357,6 +373,7 @@ func (u *unpacking) place() error {
 			return fmt.Errorf("putting the package in place: %w", err)
 		}
 		moved = append(moved, path)
+		crash.At("restore-placed")
 	}
 	return nil
 }
