@@ -6,20 +6,27 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
+	"strongroom/store/crash"
 	"strongroom/store/seal"
 )
 
-// Snapshot writes the database as it is at one moment to a new file of mode 0600, while it is in use: what is sealed in it stays
-// sealed, what was deleted is not in it, and neither is who its servers are.
-func (s *Store) Snapshot(ctx context.Context, path string) (err error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+// snapshotMark stands in the names of snapshots, behind that of the database.
+const snapshotMark = ".snapshot-"
+
+// Snapshot writes the database as it is at one moment to a new file of mode 0600 beside it, while it is in use: what is sealed in it
+// stays sealed, what was deleted is not in it, and neither is who its servers are. The caller removes the file; where he was cut off,
+// the next Open does.
+func (s *Store) Snapshot(ctx context.Context) (path string, err error) {
+	f, err := os.CreateTemp(filepath.Dir(s.path), filepath.Base(s.path)+snapshotMark+"*")
 	if err != nil {
-		return err
+		return "", err
 	}
+	path = f.Name()
 	if err := f.Close(); err != nil {
-		return err
+		return "", err
 	}
 	defer func() {
 		if err != nil {
@@ -28,13 +35,14 @@ func (s *Store) Snapshot(ctx context.Context, path string) (err error) {
 	}()
 	db, err := sql.Open("sqlite", dsn(s.path, "mode=ro"))
 	if err != nil {
-		return err
+		return path, err
 	}
 	defer db.Close()
 	if _, err := db.ExecContext(ctx, `VACUUM INTO $1`, path); err != nil {
-		return err
+		return path, err
 	}
-	return forgetServers(ctx, path)
+	crash.At("snapshot-made")
+	return path, forgetServers(ctx, path)
 }
 
 // forgetServers leaves no server in a copy that is to become another's database.
@@ -45,6 +53,18 @@ func forgetServers(ctx context.Context, path string) error {
 	}
 	_, err = db.ExecContext(ctx, `DELETE FROM replicas`)
 	return errors.Join(err, db.Close())
+}
+
+// sweep removes what is left of snapshots. Whoever holds the lock of the database is the only one who makes any.
+func (s *Store) sweep() error {
+	folder, prefix := filepath.Dir(s.path), filepath.Base(s.path)+snapshotMark
+	entries, err := os.ReadDir(folder)
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), prefix) {
+			err = errors.Join(err, os.Remove(filepath.Join(folder, e.Name())))
+		}
+	}
+	return err
 }
 
 // WrappingKey is the identifier of the managed key that a protector's reference names.

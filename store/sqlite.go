@@ -29,6 +29,9 @@ func (s *Store) openSQLite(ctx context.Context, path string) (err error) {
 		return err
 	}
 	s.lock = lock
+	if err := s.sweep(); err != nil {
+		return err
+	}
 	if err := secretFile(path); err != nil {
 		return err
 	}

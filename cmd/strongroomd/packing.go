@@ -95,19 +95,11 @@ func (p *packing) passwords(ctx context.Context) error {
 // database adds the database as it is now.
 func (p *packing) database(ctx context.Context) error {
 	path := p.config.Database()
-	f, err := os.CreateTemp(filepath.Dir(path), ".snapshot-*.db")
+	snapshot, err := p.store.Snapshot(ctx)
 	if err != nil {
 		return err
 	}
-	snapshot := f.Name()
 	p.remove = append(p.remove, snapshot)
-	if err := errors.Join(f.Close(), os.Remove(snapshot)); err != nil {
-		return err
-	}
-	if err := p.store.Snapshot(ctx, snapshot); err != nil {
-		p.remove = nil
-		return err
-	}
 	p.add(p.config.KeyName(path), snapshot)
 	return nil
 }
