@@ -75,8 +75,13 @@ func WrappingKey(reference string) (uid string, ok bool) {
 	return strings.CutPrefix(reference, keyReference)
 }
 
-// Verify opens the material of every object, and says how many there are: one that does not open ends it.
+// mostNamed is how many objects that do not open Verify names.
+const mostNamed = 10
+
+// Verify opens the material of every object, past the memory, and says how many of them open. The error names those that do not.
 func (s *Store) Verify(ctx context.Context) (n int, err error) {
+	var failed []error
+	closed := 0
 	rows, err := s.readers.QueryContext(ctx, `SELECT uid FROM objects WHERE envelope IS NOT NULL ORDER BY id`)
 	if err != nil {
 		return 0, err
@@ -87,18 +92,31 @@ func (s *Store) Verify(ctx context.Context) (n int, err error) {
 		if err := rows.Scan(&uid); err != nil {
 			return n, err
 		}
-		r, err := s.row(ctx, uid)
-		if err != nil {
-			return n, err
+		r, err := s.readRow(ctx, uid)
+		if err == nil && r.envelope == nil {
+			continue // destroyed meanwhile
 		}
-		plain, err := r.open(ctx)
-		if err != nil {
-			return n, fmt.Errorf("object %q: %w", uid, err)
+		var plain []byte
+		if err == nil {
+			plain, err = r.open(ctx)
 		}
 		clear(plain)
-		n++
+		switch {
+		case ctx.Err() != nil || errors.Is(err, seal.ErrSealed):
+			return n, errors.Join(ctx.Err(), err)
+		case err == nil:
+			n++
+		case closed < mostNamed:
+			failed = append(failed, fmt.Errorf("object %q: %w", uid, err))
+			fallthrough
+		default:
+			closed++
+		}
 	}
-	return n, rows.Err()
+	if closed > mostNamed {
+		failed = append(failed, fmt.Errorf("and %d more", closed-mostNamed))
+	}
+	return n, errors.Join(append(failed, rows.Err())...)
 }
 
 // TakeSlots gives an empty database the root key slots of another one.

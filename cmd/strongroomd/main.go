@@ -77,7 +77,7 @@ func rootCommand() *cobra.Command {
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return misuse{err} })
 	root.PersistentFlags().String("config", "", fmt.Sprintf("configuration `FILE` (default $%s, else %s)", configVariable, defaultConfig))
-	root.AddCommand(initCommand(), clientCommand(), serveCommand(), configCommand(), cacheCommand(), keysCommand(), backupCommand(), restoreCommand(), standbyCommand(), auditCommand(), sealCommand(), envelopeCommand(), versionCommand(), hsmCommand(), hsmWorkerCommand())
+	root.AddCommand(initCommand(), clientCommand(), serveCommand(), configCommand(), cacheCommand(), keysCommand(), backupCommand(), restoreCommand(), standbyCommand(), auditCommand(), storeCommand(), sealCommand(), envelopeCommand(), versionCommand(), hsmCommand(), hsmWorkerCommand())
 	return root
 }
 

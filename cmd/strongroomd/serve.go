@@ -132,6 +132,7 @@ func serve(ctx context.Context, load func() (*conf.Config, error), log *slog.Log
 	acts := &operatorLog{audit, log}
 	answers := keys.answers(acts)
 	answers["POST /cache/purge"] = purge(opened, acts)
+	answers["GET /store/verify"] = verifies(backends.store, acts)
 	answers["POST /hsm/rewrap"] = backends.rewraps(acts)
 	answers["POST /hsm/generated"] = acts.generated()
 	maps.Copy(answers, sealer.answers(life))
