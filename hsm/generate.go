@@ -36,6 +36,9 @@ type NewKey struct {
 	Algorithm string // aes, hmac, rsa, ec or ed25519; "" means aes
 	Bits      int32  // 0 means 256, and of rsa 3072
 	Purpose   Purpose
+
+	// Begin is called once the label is known to be free, before the key is there; its error ends the matter. It may be nil.
+	Begin func() error
 }
 
 // A MadeKey is a new key as its token tells it.
@@ -169,6 +172,11 @@ func (h *HSM) MakeKey(ctx context.Context, number uint32, k NewKey) (made []Made
 				return err
 			}
 		}
+		if k.Begin != nil {
+			if err := k.Begin(); err != nil {
+				return err
+			}
+		}
 		handles, err := try(func() ([]handle, error) { return r.make(c, ss) })
 		if err != nil {
 			return err
@@ -180,6 +188,38 @@ func (h *HSM) MakeKey(ctx context.Context, number uint32, k NewKey) (made []Made
 		return err
 	})
 	return made, err
+}
+
+// CheckKey reads a key back that MakeKey was to make: it is an error where the key is not there, or is otherwise than it would be made.
+func (h *HSM) CheckKey(ctx context.Context, number uint32, k NewKey) error {
+	s := h.slots[number]
+	if s == nil {
+		return h.unknown(number)
+	}
+	r, err := k.recipe(number)
+	if err != nil {
+		return err
+	}
+	err = s.do(ctx, func(c *connection, ss session) error {
+		if err := s.contents.enter(ctx); err != nil {
+			return err
+		}
+		defer s.contents.leave()
+		for i, name := range r.names {
+			found, err := c.find(ss, name)
+			if err == nil {
+				_, err = c.readBack(ss, found.handle, r.templates[i])
+			}
+			if err == nil && found.class != pkcs11.CKO_PUBLIC_KEY && !(found.is(pkcs11.CKA_ALWAYS_SENSITIVE, false) && found.is(pkcs11.CKA_NEVER_EXTRACTABLE, false)) {
+				err = errors.New("it was not made in the token")
+			}
+			if err != nil {
+				return kmip.Errorf(kmip.ResultReasonGeneralFailure, "%q is there already, and not as it would be made: %w", s.identifier(name), err)
+			}
+		}
+		return nil
+	})
+	return s.tell(err)
 }
 
 // dropRecord drops what the database has of an earlier key of that name, so that no grant of it fits the new one. An operator's

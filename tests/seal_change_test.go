@@ -157,7 +157,7 @@ func TestX27SwitchWithTheHSMAway(t *testing.T) {
 	shim := s.throughShim("none")
 	s.serve()
 	before := s.sealing().Slots
-	for _, f := range []string{"EncryptInit", "DecryptInit", "FindObjectsInit", "GenerateKey"} {
+	for _, f := range []string{"GenerateKey", "EncryptInit", "DecryptInit", "FindObjectsInit"} {
 		shim.Do(f, hsmtest.Refuse, pkcs11.CKR_DEVICE_REMOVED, 0, -1)
 		s.refused(s.seal("switch", "--to", "hsm", "--key-label", "root", "--generate"))
 		shim.Heal()

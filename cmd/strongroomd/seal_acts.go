@@ -13,6 +13,7 @@ import (
 
 	"strongroom/hsm"
 	"strongroom/kmip"
+	"strongroom/store/crash"
 	"strongroom/store/seal"
 )
 
@@ -82,45 +83,6 @@ func (s *sealer) slotOf(t target) (uint32, error) {
 	return s.hsm.Slots()[0], nil
 }
 
-// generate makes what a target names, and refuses where it is there.
-func (s *sealer) generate(ctx context.Context, t target) error {
-	if t.To == "software" {
-		_, err := seal.CreateMasterKey(t.MasterKeyFile, nil)
-		return err
-	}
-	slot, err := s.slotOf(t)
-	if err != nil {
-		return err
-	}
-	return makeSealKey(ctx, s.hsm, slot, t)
-}
-
-// makeSealKey makes the key of a target in its token, and the one for the MAC where the mechanism has one.
-func makeSealKey(ctx context.Context, h *hsm.HSM, slot uint32, t target) error {
-	ckm, err := hsm.ParseGuardMechanism(t.Mechanism)
-	if err != nil {
-		return err
-	}
-	key := hsm.NewKey{Label: t.KeyLabel, Algorithm: "aes", Purpose: hsm.PurposeSeal}
-	switch ckm {
-	case ckmRSAOAEP:
-		key.Algorithm = "rsa"
-	case ckmCBCPad:
-		mac := hsm.NewKey{Label: t.KeyLabel + "_HMAC", Algorithm: "hmac", Purpose: hsm.PurposeSeal}
-		if _, err := h.MakeKey(ctx, slot, mac); err != nil {
-			return err
-		}
-	}
-	_, err = h.MakeKey(ctx, slot, key)
-	return err
-}
-
-// Mechanisms that need another key than one of AES alone. PKCS#11 2.40 §2.1.8, §2.8.
-const (
-	ckmRSAOAEP = 0x9
-	ckmCBCPad  = 0x1085
-)
-
 // resolveOrMake is resolve for the first slot: it makes a key that is not there. Of several processes that do one makes it, and the
 // others find it.
 func (s *sealer) resolveOrMake(ctx context.Context, t target) (seal.Protector, error) {
@@ -131,7 +93,7 @@ func (s *sealer) resolveOrMake(ctx context.Context, t target) (seal.Protector, e
 		if !t.Generate || !missing || try == 5 {
 			return p, err
 		}
-		if err := s.generate(ctx, t); err != nil {
+		if err := s.generate(ctx, t, nil); err != nil {
 			s.log.Warn("making the key that is to protect the root key", "err", err)
 			time.Sleep(time.Duration(50+rand.IntN(200)) * time.Millisecond) // another process makes it
 		}
@@ -197,8 +159,12 @@ func (s *sealer) switchTo(ctx context.Context, t target) (*changed, error) {
 		if err == nil {
 			_, err = s.allow(ctx, table, []string{want}, t.Force) // before it is made
 		}
+		var m *making
 		if err == nil {
-			err = s.generate(ctx, t)
+			m, err = s.making(ctx)
+		}
+		if err == nil {
+			err = s.generate(ctx, t, m)
 		}
 		if err != nil {
 			return nil, err
@@ -226,6 +192,7 @@ func (s *sealer) switchTo(ctx context.Context, t target) (*changed, error) {
 		s.mu.Unlock()
 		s.reserve(ctx)
 		s.tellReplica(ctx, 0)
+		crash.At("switch-done")
 	}
 	c, err := s.tell(ctx, already)
 	if err == nil {
