@@ -427,7 +427,25 @@ func (h *HSM) compare(ctx context.Context, s *slot) {
 	if len(left) > 0 {
 		h.log.Warn("something is stored of keys that are not in their token: see strongroomd hsm keys, hsm prune", "slot", s.Number, "keys", len(left))
 	}
+	if strange := unrecorded(s, all, uids); len(strange) > 0 {
+		h.log.Info("nothing is stored of keys in the token: other tools or operators made them, or requests that were cut off; see strongroomd hsm keys, hsm adopt",
+			"slot", s.Number, "keys", len(strange), "some", strange[:min(len(strange), 10)])
+	}
 	if before == (meeting{}) && present > 0 {
 		_ = h.remember(ctx, s) // noted at the next occasion otherwise
 	}
+}
+
+// unrecorded lists the identifiers of keys that are in a token and not among those of which something is stored.
+func unrecorded(s *slot, all []*object, uids []string) (strange []string) {
+	stored := map[string]bool{}
+	for _, uid := range uids {
+		stored[uid] = true
+	}
+	for _, o := range all {
+		if uid := s.identifier(o.name); o.name != "" && !stored[uid] {
+			strange = append(strange, uid)
+		}
+	}
+	return strange
 }
