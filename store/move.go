@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"strongroom/kmip"
+	"strongroom/store/crash"
 	"strongroom/store/seal"
 )
 
@@ -94,6 +95,7 @@ func (s *Store) Move(ctx context.Context, tell func(Moving)) error {
 				continue
 			}
 			moved, err := s.move(ctx, uid)
+			crash.At("move-row")
 			switch {
 			case ctx.Err() != nil || errors.Is(err, seal.ErrSealed):
 				return errors.Join(ctx.Err(), err)
@@ -107,6 +109,7 @@ func (s *Store) Move(ctx context.Context, tell func(Moving)) error {
 			r.Done++
 		}
 		after = last
+		crash.At("move-page")
 	}
 }
 
@@ -193,6 +196,7 @@ func (s *Store) moveOnce(ctx context.Context, uid string) (moved bool, err error
 	if err != nil {
 		return false, err
 	}
+	crash.At("move-wrapped")
 	if protection(e) != protection(old.envelope) {
 		// The attributes tell it: the revision rises.
 		a := changed.Attributes.WithVendor(kmip.VendorServer, kmip.AttributeProtection, protection(e))

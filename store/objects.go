@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"strongroom/kmip"
+	"strongroom/store/crash"
 	"strongroom/store/seal"
 	"strongroom/store/soft"
 )
@@ -293,6 +294,7 @@ func (n *newObject) insert(b *batch) error {
 	if made == 0 {
 		return cmp.Or(n.free(b), fmt.Errorf("inserting object %q: no row was written", uid))
 	}
+	crash.At("create-row")
 	if err := b.relist(r.id, listing{}, n.listing); err != nil {
 		return err
 	}
@@ -310,6 +312,7 @@ func (b *batch) insertGrants(uid string, all []kmip.Grant) error {
 
 // publish makes the row known once it is on disk.
 func (n *newObject) publish(o *kmip.Object) {
+	crash.At("create-committed")
 	n.row.store.rows.put(n.row.object.UniqueIdentifier, n.row)
 	o.Revision = 1
 }
@@ -387,6 +390,7 @@ func (s *Store) amend(ctx context.Context, old *row, o *kmip.Object, attributes 
 		if err := b.one(updateObject, encoded, raw, protector, mac, changed.UniqueIdentifier, old.object.Revision); err != nil {
 			return err
 		}
+		crash.At("change-row")
 		return b.relist(old.id, before, after)
 	}
 	return s.replace(ctx, old, o, write, func() *row { return next })
@@ -443,6 +447,7 @@ func (r *row) reseal(ctx context.Context, a kmip.Attributes) (*seal.Envelope, er
 func (s *Store) replace(ctx context.Context, old *row, o *kmip.Object, apply func(*batch) error, next func() *row) error {
 	uid := old.object.UniqueIdentifier
 	err := s.writer.write(ctx, apply, func() {
+		crash.At("change-committed")
 		r := next()
 		s.rows.put(uid, r)
 		if r.index != old.index || old.inToken() { // what a token still has of a key goes with any change of it
@@ -522,6 +527,7 @@ func (s *Store) Destroy(ctx context.Context, o *kmip.Object) error {
 		if err := b.one(destroyObject, encoded, mac, changed.UniqueIdentifier, old.object.Revision); err != nil {
 			return err
 		}
+		crash.At("destroy-row")
 		if _, err := b.exec(dropGrants, changed.UniqueIdentifier); err != nil {
 			return err
 		}

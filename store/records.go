@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"strongroom/kmip"
+	"strongroom/store/crash"
 	"strongroom/store/seal"
 )
 
@@ -80,6 +81,7 @@ func (s *Store) PutRecord(ctx context.Context, uid string, r *kmip.Record) error
 	}
 	next := &kmip.Record{Attributes: attributes, Grants: ownGrants(r.Grants), Revision: r.Revision + 1}
 	stated := statedRecord(uid, next.Revision, sha256.Sum256(encoded), next.Grants)
+	crash.At("record-put")
 	write := func(b *batch) error {
 		mac, err := s.root.MAC(stated)
 		if err != nil {
@@ -106,6 +108,7 @@ func (s *Store) PutRecord(ctx context.Context, uid string, r *kmip.Record) error
 
 // DropRecord removes what is kept about a key in a token, the grants on it included.
 func (s *Store) DropRecord(ctx context.Context, uid string) error {
+	crash.At("record-drop")
 	write := func(b *batch) error {
 		if _, err := b.exec(deleteRecord, uid); err != nil {
 			return err

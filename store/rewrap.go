@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"strongroom/kmip"
+	"strongroom/store/crash"
 )
 
 // A Rewrapping is how far a rotation of a wrapping key in a token has come.
@@ -150,5 +151,8 @@ func (s *Store) rewrap(ctx context.Context, r *row, from, to string) error {
 	if err != nil {
 		return err
 	}
-	return s.amend(ctx, r, o, a, e)
+	crash.At("rewrap-wrapped")
+	err = s.amend(ctx, r, o, a, e)
+	crash.At("rewrap-row")
+	return err
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"strongroom/store/crash"
 	"strongroom/store/seal"
 )
 
@@ -54,11 +55,13 @@ func (t slots) WriteSlots(ctx context.Context, table *seal.Table) error {
 		if _, err := b.exec(`DELETE FROM root_key_slots`); err != nil {
 			return err
 		}
+		crash.At("slots-dropped")
 		for i := range table.Slots {
 			if err := b.insertSlot(&table.Slots[i]); err != nil {
 				return err
 			}
 		}
+		crash.At("slots-inserted")
 		return nil
 	}
 	return t.store.writer.write(ctx, write, nil)

@@ -31,8 +31,11 @@ func creators(t *testing.T, s *site, n int, a kmip.Attributes) (sofar, all func(
 	var mu sync.Mutex
 	var uids []string
 	var wg sync.WaitGroup
-	for range n {
-		c := s.client("admin", ttlv.V2_1)
+	clients := make([]*client.Client, n)
+	for i := range clients { // before the first of them can lead the server to its end
+		clients[i] = s.client("admin", ttlv.V2_1)
+	}
+	for _, c := range clients {
 		wg.Go(func() {
 			for {
 				r, err := client.Do[kmip.CreateResponse](t.Context(), c, kmip.OperationCreate, &kmip.CreateRequest{ObjectType: kmip.ObjectTypeSymmetricKey, Attributes: a})

@@ -53,6 +53,7 @@ type site struct {
 	dir     string
 	address string
 	env     []string // of the server
+	program string   // the server; "" for strongroomd as it is shipped
 	server  *exec.Cmd
 	log     *lockedBuffer
 	exited  chan struct{}
@@ -82,11 +83,11 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// serve starts the server and waits until it answers. It is stopped when the test ends.
-func (s *site) serve(switches ...string) {
+// launch starts the server, which is stopped when the test ends.
+func (s *site) launch(switches ...string) {
 	s.t.Helper()
 	args := append([]string{"serve", "--config", s.path("strongroom.toml")}, switches...)
-	s.server = exec.Command(filepath.Join(bin, "strongroomd"), args...)
+	s.server = exec.Command(cmp.Or(s.program, filepath.Join(bin, "strongroomd")), args...)
 	s.server.Env = append(os.Environ(), s.env...)
 	s.server.Stdout, s.server.Stderr = s.log, s.log
 	require.NoError(s.t, s.server.Start())
@@ -95,6 +96,13 @@ func (s *site) serve(switches ...string) {
 	server := s.server
 	go func() { server.Wait(); close(exited) }()
 	s.t.Cleanup(s.stop)
+}
+
+// serve starts the server and waits until it answers.
+func (s *site) serve(switches ...string) {
+	s.t.Helper()
+	s.launch(switches...)
+	exited := s.exited
 	require.Eventually(s.t, func() bool {
 		select {
 		case <-exited:
@@ -107,7 +115,7 @@ func (s *site) serve(switches ...string) {
 		}
 		c.Close()
 		return true
-	}, 20*time.Second, 20*time.Millisecond, "the server does not listen")
+	}, 20*time.Second, 20*time.Millisecond, "the server does not listen: %s", s.log)
 }
 
 // stop ends the server in the ordinary way.

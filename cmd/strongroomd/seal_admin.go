@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"strongroom/store/crash"
 )
 
 // A secret is what an operator unseals with, on its way to the server.
@@ -134,6 +136,7 @@ func answer[In, Out any](s *sealer, name string, w http.ResponseWriter, q *http.
 	if name != "" {
 		(&operatorLog{s.audit, s.log}).note(name, operatorOf(q), detail, err)
 	}
+	crash.At("operator-answer")
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
 		return

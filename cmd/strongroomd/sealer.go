@@ -16,6 +16,7 @@ import (
 	"strongroom/kmip"
 	"strongroom/kmip/server"
 	"strongroom/store"
+	"strongroom/store/crash"
 	"strongroom/store/seal"
 )
 
@@ -347,6 +348,7 @@ func (s *sealer) followWish(ctx context.Context) {
 		if err == nil {
 			err = s.root.Add(ctx, wish, seal.SlotActive)
 		}
+		crash.At("wish-followed")
 		s.act("seal rotate", "server", "from "+active.Protector+" to "+wish.Reference(), err)
 		if err != nil {
 			s.log.Error("upgrading stored keys", "err", err)

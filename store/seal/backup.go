@@ -15,6 +15,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"strongroom/store/crash"
 )
 
 // A package is a tar archive: manifest.json, and the files that it lists, in that order. Nothing in it is a secret that is not in an
@@ -143,6 +145,7 @@ func (r *Root) WritePackage(ctx context.Context, w io.Writer, m *Manifest, files
 		return err
 	}
 	for i, f := range files {
+		crash.At("package-file")
 		content, err := f.Open()
 		if err != nil {
 			return err
@@ -152,6 +155,7 @@ func (r *Root) WritePackage(ctx context.Context, w io.Writer, m *Manifest, files
 			return fmt.Errorf("packing %s: %w", f.Name, err)
 		}
 	}
+	crash.At("package-full")
 	return archive.Close()
 }
 

@@ -9,6 +9,8 @@ import (
 	"io"
 	"slices"
 	"time"
+
+	"strongroom/store/crash"
 )
 
 // This file changes the table of slots. Every change is the same: build the new slot and open it again, outside of any
@@ -105,7 +107,10 @@ func (r *Root) write(ctx context.Context, t *Table, key []byte) (err error) {
 	if t.MAC, err = t.mac(key); err != nil {
 		return err
 	}
-	return r.slots.WriteSlots(ctx, t)
+	crash.At("slots-ready")
+	err = r.slots.WriteSlots(ctx, t)
+	crash.At("slots-written")
+	return err
 }
 
 // Prune drops the retained slots, and answers them. The slot in use is proven before, with the protector that find gives.

@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+
+	"strongroom/store/crash"
 )
 
 // EncryptedSuffix stands behind the name of a key file whose content is in an envelope.
@@ -88,7 +90,6 @@ func readKeyFile(path string) ([]byte, error) {
 type Files struct {
 	root *Root
 	list []KeyFile
-	at   func(step string) // a test's place to stop at; nil
 
 	mu   sync.Mutex
 	held map[string]*Memory // by name, those that are unlocked
@@ -102,12 +103,6 @@ func NewFiles(root *Root, list []KeyFile) *Files {
 
 // List is the files, in the order of the configuration.
 func (f *Files) List() []KeyFile { return f.list }
-
-func (f *Files) step(name string) {
-	if f.at != nil {
-		f.at(name)
-	}
-}
 
 // SealFile puts the content of a key file into an envelope.
 func (r *Root) SealFile(ctx context.Context, k KeyFile, content []byte) ([]byte, error) {
@@ -217,7 +212,7 @@ func (f *Files) same(ctx context.Context, k KeyFile) (bool, error) {
 func (f *Files) encrypt(ctx context.Context, k KeyFile) error {
 	content, err := readKeyFile(k.Path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return f.eraseAll(k.leftovers()...)
+		return eraseAll(k.leftovers()...)
 	}
 	if err != nil {
 		return err
@@ -230,22 +225,22 @@ func (f *Files) encrypt(ctx context.Context, k KeyFile) error {
 	if err := f.prove(ctx, k, raw, content); err != nil {
 		return err
 	}
-	if err := f.place(k.Encrypted(), raw); err != nil {
+	if err := place(k.Encrypted(), raw); err != nil {
 		return err
 	}
 	if same, err := f.same(ctx, k); err != nil || !same {
 		return errors.Join(errors.New("what was written does not give the same key again: the clear file stays"), err)
 	}
 	aside := k.leftovers()[0]
-	if err := f.eraseAll(k.leftovers()...); err != nil {
+	if err := eraseAll(k.leftovers()...); err != nil {
 		return err
 	}
-	f.step("before taking away " + filepath.Base(k.Path))
+	crash.At("key-file-proven")
 	if err := os.Rename(k.Path, aside); err != nil { // so that no key file is ever half erased
 		return err
 	}
-	f.step("behind taking away " + filepath.Base(k.Path))
-	return f.eraseAll(aside)
+	crash.At("key-file-aside")
+	return eraseAll(aside)
 }
 
 // prove opens an envelope again, before anything depends on it.
@@ -262,9 +257,9 @@ func (f *Files) prove(ctx context.Context, k KeyFile, raw, content []byte) error
 }
 
 // place writes a file of mode 0600 beside its place and renames it there, so that it is there whole or not at all.
-func (f *Files) place(path string, content []byte) error {
+func place(path string, content []byte) error {
 	part := path + ".part"
-	f.step("before " + filepath.Base(part))
+	crash.At("key-file-begun")
 	file, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
@@ -273,7 +268,7 @@ func (f *Files) place(path string, content []byte) error {
 	if err == nil {
 		half := len(content) / 2
 		_, err = file.Write(content[:half])
-		f.step("half of " + filepath.Base(part))
+		crash.At("key-file-half")
 		if err == nil {
 			_, err = file.Write(content[half:])
 		}
@@ -281,17 +276,17 @@ func (f *Files) place(path string, content []byte) error {
 	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
 		return errors.Join(err, os.Remove(part))
 	}
-	f.step("before renaming " + filepath.Base(part))
+	crash.At("key-file-full")
 	if err := os.Rename(part, path); err != nil {
 		return errors.Join(err, os.Remove(part))
 	}
-	f.step("behind renaming " + filepath.Base(part))
+	crash.At("key-file-placed")
 	return syncFolder(path)
 }
 
 // eraseAll overwrites files, as far as the file system writes where it wrote before, and removes them. Those that are not there are
 // none.
-func (f *Files) eraseAll(paths ...string) error {
+func eraseAll(paths ...string) error {
 	for _, path := range paths {
 		info, err := os.Lstat(path)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -304,11 +299,11 @@ func (f *Files) eraseAll(paths ...string) error {
 			_, err = file.Write(make([]byte, min(info.Size(), mostFile)))
 			_ = errors.Join(err, file.Sync(), file.Close()) // what counts is that it goes
 		}
-		f.step("before removing " + filepath.Base(path))
+		crash.At("key-file-erased")
 		if err := os.Remove(path); err != nil {
 			return err
 		}
-		f.step("behind removing " + filepath.Base(path))
+		crash.At("key-file-gone")
 		if err := syncFolder(path); err != nil {
 			return err
 		}
@@ -369,17 +364,18 @@ func (f *Files) decrypt(ctx context.Context, k KeyFile) error {
 			return err
 		}
 		defer clear(content)
-		if err := f.place(k.Path, content); err != nil {
+		if err := place(k.Path, content); err != nil {
 			return err
 		}
 	}
-	if err := f.eraseAll(k.leftovers()...); err != nil {
+	if err := eraseAll(k.leftovers()...); err != nil {
 		return err
 	}
-	f.step("before removing " + filepath.Base(k.Encrypted()))
+	crash.At("key-file-decrypted")
 	if err := os.Remove(k.Encrypted()); err != nil {
 		return err
 	}
+	crash.At("key-envelope-gone")
 	return syncFolder(k.Path)
 }
 

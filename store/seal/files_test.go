@@ -1,7 +1,6 @@
 package seal
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -81,70 +80,6 @@ func TestX48Encrypt(t *testing.T) {
 		info, err := os.Stat(k.Path)
 		require.NoError(t, err)
 		require.Equal(t, os.FileMode(0o600), info.Mode().Perm())
-	}
-}
-
-// died stands for the end of the process.
-type died string
-
-// TestX48Crash ends Encrypt and Decrypt at each of their steps: whatever is there then holds every key, in one form whole, and running
-// them again completes the work.
-func TestX48Crash(t *testing.T) {
-	for what, act := range map[string]func(*Files) (int, error){
-		"encrypt": func(f *Files) (int, error) { return f.Encrypt(t.Context(), false) },
-		"decrypt": func(f *Files) (int, error) { return f.Decrypt(t.Context()) },
-	} {
-		for stop := 1; ; stop++ {
-			root := unsealed(t)
-			list, content := keyFilesIn(t)
-			if what == "decrypt" {
-				_, err := NewFiles(root, list).Encrypt(t.Context(), false)
-				require.NoError(t, err)
-			}
-			f := NewFiles(root, list)
-			steps := 0
-			f.at = func(step string) {
-				if steps++; steps == stop {
-					panic(died(step))
-				}
-			}
-			at := func() (at string) {
-				defer func() {
-					if p, ok := recover().(died); ok {
-						at = string(p)
-					}
-				}()
-				_, err := act(f)
-				require.NoError(t, err)
-				return ""
-			}()
-			name := fmt.Sprintf("%s, %d, %s", what, stop, at)
-			again := NewFiles(root, list)
-			for _, k := range list {
-				held, err := again.Open(t.Context(), k)
-				if err != nil || string(held) != content[k.Name] { // a clear file that was being erased is no key: the envelope is
-					held, err = again.read(t.Context(), k)
-				}
-				require.NoError(t, err, name)
-				require.Equal(t, content[k.Name], string(held), name)
-			}
-			_, err := act(again)
-			require.NoError(t, err, name)
-			want := FileEncrypted
-			if what == "decrypt" {
-				want = FileClear
-			}
-			require.Equal(t, []FileState{want, want}, states(t, list), name)
-			for _, k := range list {
-				held, err := again.Open(t.Context(), k)
-				require.NoError(t, err, name)
-				require.Equal(t, content[k.Name], string(held), name)
-			}
-			if at == "" {
-				require.Greater(t, stop, 8, "the steps of %s", what)
-				break
-			}
-		}
 	}
 }
 

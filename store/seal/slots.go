@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"strongroom/store/crash"
 )
 
 // A SlotState says what a slot is for.
@@ -153,11 +155,13 @@ func (t *Table) newSlot(ctx context.Context, p Protector, state SlotState, root 
 	for i := range t.Slots {
 		s.ID = max(s.ID, t.Slots[i].ID+1)
 	}
+	crash.At("slot-begun")
 	e, err := Seal(ctx, nil, p, Label{PurposeSlot, uint32(s.Generation)}, s.bound(), root)
 	if err != nil {
 		return nil, fmt.Errorf("making %v: %w", s, err)
 	}
 	s.Envelope = e.Bytes()
+	crash.At("slot-wrapped")
 	again, err := s.open(ctx, p)
 	if err != nil {
 		return nil, fmt.Errorf("reading %v back: %w", s, err)
