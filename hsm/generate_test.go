@@ -1,6 +1,7 @@
 package hsm
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -53,6 +54,7 @@ func TestMakeKey(t *testing.T) {
 				return
 			}
 			require.NoError(t, err)
+			require.NoError(t, h.CheckKey(t.Context(), 4, c.key))
 			require.Equal(t, uid(c.key.Label), made[0].UniqueIdentifier)
 			require.Equal(t, c.bits, made[0].Bits)
 			kind := map[string]string{"": "secrkey", "aes": "secrkey", "hmac": "secrkey"}[c.key.Algorithm]
@@ -123,4 +125,31 @@ func (l *loose) generate(s session, mechanism uint, t template) (handle, error) 
 		}
 	}
 	return l.cryptoki.generate(s, mechanism, changed)
+}
+
+// TestCheckKey refuses every key but the one that MakeKey would make; and MakeKey tells before it makes one, and only then.
+func TestCheckKey(t *testing.T) {
+	h := open(t)
+	begun := 0
+	key := NewKey{Label: "root", Purpose: PurposeSeal, Begin: func() error { begun++; return nil }}
+	require.Error(t, h.CheckKey(t.Context(), 4, key), "there is none")
+	_, err := h.MakeKey(t.Context(), 4, key)
+	require.NoError(t, err)
+	_, err = h.MakeKey(t.Context(), 4, key)
+	require.ErrorIs(t, err, kmip.ErrExists)
+	require.Equal(t, 1, begun)
+	require.NoError(t, h.CheckKey(t.Context(), 4, key))
+	for _, other := range []NewKey{
+		{Label: "root", Purpose: PurposeWrapping},
+		{Label: "root", Purpose: PurposeSeal, Bits: 128},
+		{Label: "root", Purpose: PurposeSeal, Algorithm: "hmac"},
+	} {
+		require.ErrorContains(t, h.CheckKey(t.Context(), 4, other), "not as it would be made", "%v %s %d", other.Purpose, other.Algorithm, other.Bits)
+	}
+	require.Error(t, h.CheckKey(t.Context(), 9, key), "no such slot")
+
+	key.Label, key.Begin = "never", func() error { return errors.New("not now") }
+	_, err = h.MakeKey(t.Context(), 4, key)
+	require.ErrorContains(t, err, "not now")
+	require.NotContains(t, pkcs11Tool(t, tokenOf(h), "-O"), "never")
 }
