@@ -148,8 +148,8 @@ func TestCheckKey(t *testing.T) {
 	}
 	require.Error(t, h.CheckKey(t.Context(), 9, key), "no such slot")
 
-	key.Label, key.Begin = "never", func() error { return errors.New("not now") }
+	key.Label, key.Begin = "unmade", func() error { return errors.New("not now") }
 	_, err = h.MakeKey(t.Context(), 4, key)
 	require.ErrorContains(t, err, "not now")
-	require.NotContains(t, pkcs11Tool(t, tokenOf(h), "-O"), "never")
+	require.NotContains(t, pkcs11Tool(t, tokenOf(h), "-O"), "unmade")
 }
