@@ -79,11 +79,13 @@ func (c *Cache) Borrow(ctx context.Context, index [32]byte, l kmip.Loader) (kmip
 	s.mu.Lock()
 	e, ok := s.keys.Get(index)
 	if ok && !c.expired(e, now) {
+		s.counts.Hits++
 		e.used = now
 		e.refs.Add(1) // the cache holds one while e is in s.keys: it is not closed
 		s.mu.Unlock()
 		return e, nil
 	}
+	s.counts.Misses++
 	if ok {
 		s.keys.Remove(index)
 	}
@@ -132,11 +134,28 @@ func (c *Cache) Purge() int {
 }
 
 // Len is the number of keys that are remembered.
-func (c *Cache) Len() int {
-	n := 0
+func (c *Cache) Len() int { return c.Counts().Keys }
+
+// Counts are what a Cache has, and what it did since it was made.
+type Counts struct {
+	Keys    int    // that are remembered
+	Hits    uint64 // uses of a key that was remembered
+	Misses  uint64 // of one that was not; several may have waited for one load
+	Loads   uint64 // that have ended: what the protectors were asked for
+	Failed  uint64 // of those
+	Evicted uint64 // keys that went for want of room
+}
+
+// Counts adds up what the shards counted.
+func (c *Cache) Counts() (n Counts) {
 	for _, s := range c.shards {
 		s.mu.Lock()
-		n += s.keys.Len()
+		n.Keys += s.keys.Len()
+		n.Hits += s.counts.Hits
+		n.Misses += s.counts.Misses
+		n.Loads += s.counts.Loads
+		n.Failed += s.counts.Failed
+		n.Evicted += s.counts.Evicted
 		s.mu.Unlock()
 	}
 	return n

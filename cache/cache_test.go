@@ -483,3 +483,21 @@ func BenchmarkBorrowMiss(b *testing.B) {
 		loan.Return()
 	}
 }
+
+// TestCounts tells hits from misses, and what the protectors were asked for.
+func TestCounts(t *testing.T) {
+	c := opened(t, Options{Size: 1})
+	good, bad := &source{}, &source{err: errors.New("away")}
+	for range 3 {
+		loan, err := c.Borrow(t.Context(), index(1), good)
+		require.NoError(t, err)
+		loan.Return()
+	}
+	_, err := c.Borrow(t.Context(), index(2), bad)
+	require.ErrorIs(t, err, bad.err)
+	require.Equal(t, Counts{Keys: 1, Hits: 2, Misses: 2, Loads: 2, Failed: 1}, c.Counts())
+	loan, err := c.Borrow(t.Context(), index(3), good)
+	require.NoError(t, err)
+	loan.Return()
+	require.Equal(t, Counts{Keys: 1, Hits: 2, Misses: 3, Loads: 3, Failed: 1, Evicted: 1}, c.Counts())
+}

@@ -60,6 +60,10 @@ func (c *Cache) land(f *flight, index [32]byte, opened kmip.Opened, err error) {
 	var e, gone *entry
 	s := c.shard(index)
 	s.mu.Lock()
+	s.counts.Loads++
+	if err != nil {
+		s.counts.Failed++
+	}
 	if err == nil {
 		e = &entry{opened: opened, born: now, used: now}
 		e.refs.Store(int64(f.waiting) + 1) // the one is given to the cache, or up

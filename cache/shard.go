@@ -46,6 +46,7 @@ type shard struct {
 	keys    *simplelru.LRU[[32]byte, *entry] // in the order of last use
 	flights map[[32]byte]*flight             // loads that will be remembered
 	closed  bool
+	counts  Counts // but for Keys
 }
 
 func newShard(size int) *shard {
@@ -61,6 +62,7 @@ func (s *shard) add(index [32]byte, e *entry) *entry {
 	var gone *entry
 	if s.keys.Len() >= s.size {
 		_, gone, _ = s.keys.RemoveOldest()
+		s.counts.Evicted++
 	}
 	s.keys.Add(index, e)
 	return gone

@@ -313,6 +313,7 @@ func (b *batch) insertGrants(uid string, all []kmip.Grant) error {
 // publish makes the row known once it is on disk.
 func (n *newObject) publish(o *kmip.Object) {
 	crash.At("create-committed")
+	n.row.store.created.Add(1)
 	n.row.store.rows.put(n.row.object.UniqueIdentifier, n.row)
 	o.Revision = 1
 }

@@ -22,6 +22,8 @@ type shard[V any] struct {
 	used   int    // bytes, about
 	most   int    // bytes
 	writes uint64 // how often something here was written: a fill that began before the last one is too late
+
+	found, sought uint64 // how often get had something, and had nothing
 }
 
 // unit is the size of values that are counted.
@@ -48,6 +50,11 @@ func (r *recent[V]) get(uid string) (v V, mark uint64, ok bool) {
 	s.mu.Lock()
 	v, ok = s.lru.Get(uid)
 	mark = s.writes
+	if ok {
+		s.found++
+	} else {
+		s.sought++
+	}
 	s.mu.Unlock()
 	return v, mark, ok
 }
@@ -88,4 +95,15 @@ func (r *recent[V]) drop(uid string) {
 	s.writes++
 	s.lru.Remove(uid)
 	s.mu.Unlock()
+}
+
+// counts tells how often get had something and had nothing, and how much is here.
+func (r *recent[V]) counts() (found, sought uint64, used int) {
+	for i := range r.shards {
+		s := &r.shards[i]
+		s.mu.Lock()
+		found, sought, used = found+s.found, sought+s.sought, used+s.used
+		s.mu.Unlock()
+	}
+	return found, sought, used
 }

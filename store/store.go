@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"strongroom/kmip"
@@ -69,6 +70,8 @@ type Store struct {
 	long    chan struct{}            // as many values as there are long searches under way
 
 	settings *recent[*setting]
+
+	created atomic.Uint64 // objects
 
 	ending sync.Once
 	ended  error // what closing said

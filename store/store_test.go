@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"sync"
@@ -127,4 +128,48 @@ func BenchmarkObject(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// TestCounts tells of what was made, of transactions and of what was in memory.
+func TestCounts(t *testing.T) {
+	s := openStore(t, Options{})
+	before := s.Counts()
+	for _, uid := range []string{"a", "b"} {
+		require.NoError(t, s.Generate(t.Context(), aesKey(uid, "alice")))
+	}
+	require.Error(t, s.Generate(t.Context(), aesKey("a", "alice")))
+	_, err := s.Object(t.Context(), "a")
+	require.NoError(t, err)
+	_, err = s.Object(t.Context(), "nobody's")
+	require.ErrorIs(t, err, kmip.ErrNotFound)
+	n := s.Counts()
+	require.EqualValues(t, 2, n.Created)
+	require.Positive(t, n.Memory)
+	require.Zero(t, n.Waiting)
+	require.EqualValues(t, 1, n.Found-before.Found)
+	require.EqualValues(t, 1, n.Sought-before.Sought)
+	require.EqualValues(t, 3, n.Commits-before.Commits)
+	require.EqualValues(t, 3, n.Changes-before.Changes)
+	require.EqualValues(t, 3, n.CommitSizes[0]-before.CommitSizes[0], "one change each")
+	require.Greater(t, n.CommitTime, before.CommitTime)
+	require.Zero(t, n.Failed)
+
+	canceled := errors.New("the disk is full")
+	require.ErrorIs(t, s.writer.write(t.Context(), func(*batch) error { return canceled }, nil), canceled)
+	require.EqualValues(t, 1, s.Counts().Failed)
+}
+
+// TestCommitSizes counts each transaction in the class of its size.
+func TestCommitSizes(t *testing.T) {
+	var c commits
+	for _, size := range []int{1, 2, 3, 4, 5, together} {
+		c.add(size, time.Millisecond, nil)
+	}
+	var n Counts
+	c.into(&n)
+	require.Equal(t, CommitSizes{1, 1, 2, 1, 0, 0, 0, 0, 0, 1}, n.CommitSizes)
+	require.Equal(t, together, n.CommitSizes.MostChanges(len(n.CommitSizes)-1))
+	require.EqualValues(t, 6, n.Commits)
+	require.EqualValues(t, 15+together, n.Changes)
+	require.Equal(t, 6*time.Millisecond, n.CommitTime)
 }

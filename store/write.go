@@ -44,6 +44,7 @@ type writer struct {
 	erasing    bool                      // something was deleted since; only the goroutine uses it
 	statements map[string]*sql.Stmt      // by text; only the goroutine uses it
 	made       made                      // only the goroutine uses it
+	counts     commits
 	queue      chan *change
 	quit       chan struct{} // closed by close
 	ended      chan struct{} // closed when the goroutine is gone
@@ -166,6 +167,8 @@ func (c *change) finish() {
 // transaction makes first, and others too when they wait. It lists the changes it took; refusals are in them.
 func (w *writer) transaction(first *change, others bool) (changes []*change, err error) {
 	changes = append(changes, first)
+	began := time.Now()
+	defer func() { w.counts.add(len(changes), time.Since(began), err) }()
 	tx, err := w.db.Begin()
 	if err != nil {
 		return changes, fmt.Errorf("beginning a transaction: %w", err)

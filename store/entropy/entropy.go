@@ -11,6 +11,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/crypto/hkdf"
 )
@@ -36,6 +37,20 @@ type Source struct {
 	known map[[sha256.Size]byte]struct{} // digests of blocks of the last draws
 	ring  [][sha256.Size]byte            // the same, the oldest at next
 	next  int
+
+	draws, failed, refused atomic.Uint64
+}
+
+// Counts are what came of a Source since it was made.
+type Counts struct {
+	Draws   uint64 // of 64 bytes of the token
+	Failed  uint64 // of those: the token gave none
+	Refused uint64 // of those: what it gave was zeros, or had come before
+}
+
+// Counts tells how often the token was asked, and how often it failed.
+func (s *Source) Counts() Counts {
+	return Counts{Draws: s.draws.Load(), Failed: s.failed.Load(), Refused: s.refused.Load()}
 }
 
 // New makes a Source of a token, which fills b with random bytes or says why it cannot.
@@ -83,10 +98,13 @@ func (r *reader) draw() error {
 	var secret [2 * half]byte
 	defer clear(secret[:])
 	rand.Read(secret[:half]) // never fails: it ends the program instead
+	r.source.draws.Add(1)
 	if err := r.source.token(r.ctx, secret[half:]); err != nil {
+		r.source.failed.Add(1)
 		return err
 	}
 	if err := r.source.check(secret[half:]); err != nil {
+		r.source.refused.Add(1)
 		return err
 	}
 	r.bytes, r.left = hkdf.New(sha512.New, secret[:], nil, r.purpose), most

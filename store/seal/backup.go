@@ -117,7 +117,7 @@ var clearMarks = [][]byte{[]byte("PRIVATE KEY-----"), []byte("OPENSSH PRIVATE"),
 // WritePackage completes a manifest with the slots, the cluster and the files, authenticates it under a subkey of the root key, and
 // writes the package. It refuses a file that has a private key in clear.
 func (r *Root) WritePackage(ctx context.Context, w io.Writer, m *Manifest, files []Source) error {
-	t, err := r.slots.ReadSlots(ctx)
+	t, err := r.read(ctx)
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ import (
 func (r *Root) Init(ctx context.Context, p Protector, random io.Reader) error {
 	r.changes.Lock()
 	defer r.changes.Unlock()
-	t, err := r.slots.ReadSlots(ctx)
+	t, err := r.read(ctx)
 	if err != nil {
 		return fmt.Errorf("initializing: %w", err)
 	}
@@ -69,7 +69,7 @@ func (r *Root) change(ctx context.Context, act string, f func(t *Table, key []by
 		return err
 	}
 	defer clear(key)
-	t, err := r.slots.ReadSlots(ctx)
+	t, err := r.read(ctx)
 	if err == nil {
 		err = t.verify(key)
 	}
@@ -110,6 +110,9 @@ func (r *Root) write(ctx context.Context, t *Table, key []byte) (err error) {
 	crash.At("slots-ready")
 	err = r.slots.WriteSlots(ctx, t)
 	crash.At("slots-written")
+	if err == nil {
+		r.last.Store(t.clone())
+	}
 	return err
 }
 
@@ -179,7 +182,7 @@ func (r *Root) unseal(ctx context.Context, find Find, given []Protector) error {
 	if r.Unsealed() {
 		return nil
 	}
-	t, err := r.slots.ReadSlots(ctx)
+	t, err := r.read(ctx)
 	if err != nil {
 		return fmt.Errorf("unsealing: %w", err)
 	}
@@ -279,7 +282,7 @@ func (t *Table) mismatch(protectors []Protector) error {
 // Check opens the slot that names p, proves that it has the root key, and notes when. It changes nothing else, and does not
 // unseal.
 func (r *Root) Check(ctx context.Context, p Protector) (*Slot, error) {
-	t, err := r.slots.ReadSlots(ctx)
+	t, err := r.read(ctx)
 	if err != nil {
 		return nil, err
 	}

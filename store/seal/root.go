@@ -32,6 +32,7 @@ type Root struct {
 	changes sync.Mutex // held by whoever changes the table or the state
 	open    atomic.Pointer[openRoot]
 	by      atomic.Pointer[Slot] // that the root key was opened by, or made with
+	last    atomic.Pointer[Table]
 }
 
 // openRoot is the root key in memory.
@@ -107,7 +108,19 @@ func (r *Root) OpenedBy() *Slot {
 }
 
 // Slots reads the table, for reports.
-func (r *Root) Slots(ctx context.Context) (*Table, error) { return r.slots.ReadSlots(ctx) }
+func (r *Root) Slots(ctx context.Context) (*Table, error) { return r.read(ctx) }
+
+// LastSlots is the table as it was when it was read or written last, which asks nobody; nil before. The caller changes nothing in it.
+func (r *Root) LastSlots() *Table { return r.last.Load() }
+
+// read reads the table.
+func (r *Root) read(ctx context.Context) (*Table, error) {
+	t, err := r.slots.ReadSlots(ctx)
+	if err == nil {
+		r.last.Store(t.clone())
+	}
+	return t, err
+}
 
 // copyKey is a copy of the root key, which the caller clears.
 func (r *Root) copyKey() ([]byte, error) {
