@@ -82,7 +82,7 @@ type HSM struct {
 
 	reserved atomic.Pointer[reserved]
 
-	looking sync.WaitGroup // at what is stored and what is there
+	looking sync.WaitGroup // at what is stored and what is there, and at whether tokens live
 	stop    context.CancelFunc
 }
 
@@ -182,9 +182,9 @@ func faultsIn(modules []Module) (all []error) {
 // Close ends all sessions, once the operations in the modules are done, and finalizes the modules.
 func (h *HSM) Close() error {
 	h.stop()
-	h.looking.Wait()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
+	await(ctx, &h.looking)
 	for _, s := range h.slots {
 		s.close(ctx)
 	}

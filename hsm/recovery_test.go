@@ -92,6 +92,7 @@ func (f *faulty) initialize() error {
 
 // breaks puts a faulty library under a backend.
 func breaks(t *testing.T, h *HSM) *faulty {
+	h.looking.Wait() // what Open began in the background uses the library too
 	m := h.modules[0]
 	f := &faulty{cryptoki: m.lib}
 	m.lib = f

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -24,6 +25,7 @@ type remote struct {
 	command func() *exec.Cmd
 	limit   func(function) time.Duration // of a call
 	log     *slog.Logger
+	starts  atomic.Uint64 // of worker processes
 
 	mu     sync.Mutex
 	worker *workerProcess // nil: none runs
@@ -90,6 +92,7 @@ func (r *remote) start() (*workerProcess, error) {
 		return nil, fmt.Errorf("starting a worker process: %w", err)
 	}
 	go p.read()
+	r.starts.Add(1)
 	r.log.Info("worker process started", "command", cmd.Path, "pid", cmd.Process.Pid)
 	return p, nil
 }

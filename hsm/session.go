@@ -99,6 +99,7 @@ func (s *slot) busy(ctx context.Context, why string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	s.count(func(n *SlotCounts) { n.Busy++ })
 	return kmip.Errorf(kmip.ResultReasonGeneralFailure, "slot %d: HSM busy: %s", s.Number, why)
 }
 

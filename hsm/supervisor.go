@@ -28,9 +28,11 @@ type slot struct {
 	pause      time.Duration
 	retryAt    time.Time // no attempt before
 
-	status sync.Mutex // guards the two below, for Status
-	last   error
-	seen   tokenInfo
+	status   sync.Mutex // guards what follows, for Status and Counts
+	seen     tokenInfo
+	past     SlotCounts
+	checking time.Time // since when a check is under way; zero while none is
+	sick     error     // what the last check found
 
 	// Creating and destroying token objects runs alone, finding them does not: SoftHSM 2.6.1 gives errors and wrong
 	// answers otherwise (SoftHSMv2 issue 573). It also makes check-then-create safe.
@@ -100,20 +102,10 @@ func (s *slot) drop(c *connection, why error) {
 	}
 	s.module.live.Add(-1)
 	s.log.Warn("token lost", "slot", s.Number, "token", c.token.Label, "error", why)
-	s.note(c.token, why)
+	s.count(func(n *SlotCounts) { n.Losses++ })
 	ctx, cancel := context.WithTimeout(context.Background(), s.Wait)
 	defer cancel()
 	c.end(ctx)
-}
-
-// note remembers the state for Status.
-func (s *slot) note(seen tokenInfo, err error) {
-	s.status.Lock()
-	defer s.status.Unlock()
-	s.last = err
-	if seen.Label != "" || seen.Serial != "" {
-		s.seen = seen
-	}
 }
 
 // connection is the slot's connection, made if there is none. While attempts fail it answers the last failure at once.
@@ -163,12 +155,19 @@ func (s *slot) reconnect(ctx context.Context) (*connection, error) {
 			s.log.Error("token unavailable", "slot", s.Number, "error", err)
 		}
 		s.failure = err
-		s.note(tokenInfo{}, err)
+		s.count(func(n *SlotCounts) { n.Broken, n.PINRefused = true, s.wrongPIN != nil })
 		return nil, s.unavailable(err)
 	}
 	s.log.Info("token connected", "slot", s.Number, "token", c.token.Label, "serial", c.token.Serial, "slot_id", c.id)
 	s.failure, s.pause, s.retryAt = nil, 0, time.Time{}
-	s.note(c.token, nil)
+	s.count(func(n *SlotCounts) {
+		if n.Connections > 0 || n.Broken {
+			n.Recoveries++
+		}
+		n.Connections++
+		n.Broken, n.PINRefused = false, false
+		s.seen = c.token
+	})
 	s.conn.Store(c)
 	s.module.live.Add(1)
 	return c, nil
@@ -257,6 +256,12 @@ func (s *slot) authenticate(c *connection) error {
 	if is(err, pkcs11.CKR_USER_ALREADY_LOGGED_IN) {
 		err = nil
 	}
+	s.count(func(n *SlotCounts) {
+		n.Logins++
+		if err != nil {
+			n.LoginsFailed++
+		}
+	})
 	for _, rv := range []uint{pkcs11.CKR_PIN_INCORRECT, pkcs11.CKR_PIN_INVALID, pkcs11.CKR_PIN_LEN_RANGE, pkcs11.CKR_PIN_EXPIRED,
 		pkcs11.CKR_PIN_LOCKED, pkcs11.CKR_USER_PIN_NOT_INITIALIZED, pkcs11.CKR_ARGUMENTS_BAD} {
 		if is(err, rv) {
@@ -374,6 +379,7 @@ func (s *slot) selector() string {
 func (s *slot) reload() {
 	s.connecting <- struct{}{}
 	s.wrongPIN, s.failure, s.pause, s.retryAt = nil, nil, 0, time.Time{}
+	s.count(func(n *SlotCounts) { n.PINRefused = false })
 	<-s.connecting
 }
 
