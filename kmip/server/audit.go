@@ -35,6 +35,7 @@ type Audit struct {
 	log    *slog.Logger
 	file   atomic.Pointer[os.File] // replaced by the writer alone
 	stuck  atomic.Bool             // the file cannot be written
+	lines  atomic.Uint64           // that were chained
 	unsync atomic.Bool             // something was written since the last fsync
 	urgent chan struct{}           // a stream is half full
 	reopen chan chan error
@@ -211,6 +212,7 @@ func (a *Audit) drain(last bool) {
 		queued, over := s.take(last)
 		for rest := queued; len(rest) > 0; {
 			n := bytes.IndexByte(rest, '\n')
+			a.lines.Add(1)
 			a.out = a.chain.append(a.out, rest[:n])
 			rest = rest[n+1:]
 			if len(a.out) >= auditChunk {

@@ -174,6 +174,8 @@ func (r *Request) operate(i int) error {
 	if err != nil && severalIn(err) != nil {
 		return err // nothing was decided yet
 	}
-	r.began = r.record(k, r.began, err)
+	end := r.record(k, r.began, err)
+	r.performed(op, end.Sub(r.began), err)
+	r.began = end
 	return err
 }

@@ -18,7 +18,7 @@ func answerer(b testing.TB) *conn {
 	certificate, err := x509.ParseCertificate(g.issue("alice").Certificate[0])
 	require.NoError(b, err)
 	state := &tls.ConnectionState{PeerCertificates: []*x509.Certificate{certificate}, VerifiedChains: [][]*x509.Certificate{{certificate, g.ca}}}
-	c := &conn{server: g.server, identity: "alice", fingerprint: "f", state: state, ctx: b.Context(), audit: g.server.Audit.Stream(), payloads: make([]any, len(operations))}
+	c := &conn{server: g.server, identity: "alice", fingerprint: "f", state: state, ctx: b.Context(), audit: g.server.Audit.Stream(), payloads: make([]any, len(operations)), tally: g.server.tallies.accept()}
 	c.generation = g.server.Gate.generation.Load()
 	b.Cleanup(c.audit.Close)
 	return c

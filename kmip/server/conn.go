@@ -38,6 +38,8 @@ type conn struct {
 	strange     *list.Element // in the server's list, until admitted
 	admitted    bool
 	draining    atomic.Bool
+	crowded     atomic.Bool // it is closed for others that have not shaken hands either
+	tally       tally       // of its operations, shared with other connections
 
 	ctx      context.Context
 	audit    *AuditStream
@@ -64,16 +66,19 @@ func (c *conn) run() {
 	s := c.server
 	t, err := s.handshake(c.raw)
 	if err != nil {
+		s.tallies.refuse(c.refusedFor())
 		s.Log.Info("handshake refused", "remote", c.raw.RemoteAddr().String(), "err", err)
 		return
 	}
 	c.tls = t
 	defer t.Close()
 	if err := c.identify(); err != nil {
+		s.tallies.refuse(CauseHandshake)
 		s.Log.Warn("connection refused", "remote", c.raw.RemoteAddr().String(), "err", err)
 		return
 	}
 	if err := s.admit(c); err != nil {
+		s.tallies.refuse(CauseLimit)
 		s.Log.Warn("connection refused", "remote", c.raw.RemoteAddr().String(), "err", err)
 		return
 	}
@@ -95,6 +100,17 @@ func (c *conn) run() {
 	}
 }
 
+// refusedFor is why a handshake came to nothing.
+func (c *conn) refusedFor() Cause {
+	switch {
+	case c.crowded.Load():
+		return CauseCrowded
+	case c.server.Gate.Locked():
+		return CauseLocked
+	}
+	return CauseHandshake
+}
+
 // ended tells why a connection did not end in the ordinary way.
 func (c *conn) ended(err error) {
 	c.server.Log.Info("connection ended", "identity", c.identity, "remote", c.raw.RemoteAddr().String(), "err", err)
@@ -108,6 +124,7 @@ func (c *conn) recover() {
 }
 
 func (c *conn) panicked(p any) {
+	c.server.tallies.panics.Add(1)
 	c.server.Log.Error("panic while serving a connection", "identity", c.identity, "panic", p, "stack", string(debug.Stack()))
 }
 

@@ -33,7 +33,7 @@ func (j *job) owner() owner { return owner{j.conn.identity, j.identity} }
 func (r *Request) newJob(msg []byte) *job {
 	c := r.conn
 	d := &conn{
-		server: c.server, raw: c.raw, tls: c.tls, identity: c.identity, fingerprint: c.fingerprint, state: c.state, generation: c.generation,
+		server: c.server, raw: c.raw, tls: c.tls, identity: c.identity, fingerprint: c.fingerprint, state: c.state, generation: c.generation, tally: c.tally,
 		ctx: r.server.promises.ctx, payloads: make([]any, len(c.payloads)),
 	}
 	j := &job{

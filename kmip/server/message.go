@@ -58,6 +58,7 @@ func (c *conn) refuse(v ttlv.Version, err error) { c.refuseAs(v, "", err) }
 
 func (c *conn) refuseAs(v ttlv.Version, correlation string, err error) {
 	c.encoder.Reset(c.encoder.Bytes(), v)
+	c.server.tallies.refused.Add(1)
 	message := c.encoder.Begin(ttlv.TagResponseMessage)
 	c.begin(v, time.Now(), nil, correlation, 1)
 	c.fail(v, &kmip.RequestBatchItem{}, err, 0)
@@ -194,6 +195,7 @@ func (r *Request) check() error {
 	case h.BatchErrorContinuationOption > kmip.BatchErrorContinuationOptionUndo:
 		return kmip.Errorf(kmip.ResultReasonUnknownEnumeration, "the Batch Error Continuation Option is %v, must be Continue, Stop or Undo", h.BatchErrorContinuationOption)
 	case !r.bucket.take(len(r.items), r.server.Limits.RequestsPerSecond, r.now):
+		r.server.tallies.limited.Add(1)
 		return kmip.Errorf(kmip.ResultReasonGeneralFailure, "more than %g requests a second", r.server.Limits.RequestsPerSecond)
 	}
 	var err error

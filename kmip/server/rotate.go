@@ -142,6 +142,7 @@ func (t *rotator) rotate(uid string, now time.Time) error {
 	r.current = call{operation: op}
 	_, err = s.lookup(op).run(r, &r.current, q)
 	r.record(&r.current, now, err)
+	s.tallies.rotate(err)
 	if err == nil {
 		s.Log.Info("a key was rotated", slog.String("uid", uid), slog.String("replacement", r.placeholder))
 	}

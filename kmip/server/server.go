@@ -96,6 +96,9 @@ type Config struct {
 
 	HSMWrapping bool // the configuration names a key in a token that wraps keys made there, for the Protection Storage Mask Hardware
 
+	// Metrics answers monitors that ask for numbers, over HTTPS; nil: nobody does.
+	Metrics http.Handler
+
 	// Sealed says why nothing is answered while the root key is not there; nil when it is. A nil Sealed is never.
 	Sealed func() error
 	// Reserved says whether an object is a key that protects the root key, which no client uses; nil: none is.
@@ -107,6 +110,7 @@ type Server struct {
 	Config
 	operations [256]*operation // by operation code; vendor operations from 128 on
 	requests   atomic.Uint64
+	tallies    *tallies
 	tickets    tickets
 	promises   *promises
 	rotator    *rotator // nil without Rotation
@@ -143,6 +147,7 @@ func New(c Config) *Server {
 		defaults:    setting[kmip.DefaultsInformation]{name: defaultsSetting, tag: ttlv.TagDefaultsInformation},
 
 		Config:      c,
+		tallies:     newTallies(),
 		connections: make(map[*conn]struct{}),
 		identities:  make(map[string]int),
 		parted:      make(map[string]*streams),
@@ -217,7 +222,7 @@ func (s *Server) accept(l net.Listener, web bool) error {
 // start serves a connection in its own goroutine. Those that have not shaken hands yet are counted by themselves, and when
 // there are too many the oldest goes: silent clients cut off one another, and not who comes after them.
 func (s *Server) start(raw net.Conn, web bool) {
-	c := &conn{server: s, raw: raw, web: web}
+	c := &conn{server: s, raw: raw, web: web, tally: s.tallies.accept()}
 	s.mu.Lock()
 	if s.draining {
 		s.mu.Unlock()
@@ -227,7 +232,9 @@ func (s *Server) start(raw net.Conn, web bool) {
 	s.connections[c] = struct{}{}
 	c.strange = s.strangers.PushBack(c)
 	if s.strangers.Len() > s.Limits.Connections {
-		s.strangers.Remove(s.strangers.Front()).(*conn).raw.Close()
+		oldest := s.strangers.Remove(s.strangers.Front()).(*conn)
+		oldest.crowded.Store(true)
+		oldest.raw.Close()
 	}
 	s.wg.Add(1)
 	s.mu.Unlock()

@@ -180,6 +180,7 @@ func (r *Request) takeBack() {
 
 // recordUndone queues the audit line of an operation that was taken back.
 func (r *Request) recordUndone(k *call) {
+	r.server.tallies.undone.Add(1)
 	r.audit.Write(&Event{
 		Time: r.now, Request: r.number, Identity: r.conn.identity, For: r.delegator(), Fingerprint: r.fingerprint,
 		Operation: k.operation, UniqueIdentifier: k.uid, Correlation: r.header.ClientCorrelationValue, Result: kmip.ResultStatusOperationUndone,
