@@ -6,7 +6,7 @@
 //	one operation                          who holds a grant of it, or "*"   the same
 //	Locate                                 owners, and holders of any grant  the same
 //
-// Constraints and defaults of new objects are set by the identities in Govern.
+// Constraints and defaults of new objects are set by the identities in Govern. How the server is, those in Monitor may ask.
 //
 // Each grant names one operation and none implies another. Nothing else gives a right: not the group, not the link from
 // a private key to its public half, not a right on another object.
@@ -34,6 +34,8 @@ type Table struct {
 
 	Create []string // make database keys: Create, Create Key Pair, Register, Import
 	Govern []string // set what holds for all objects: Set Constraints, Set Defaults
+
+	Monitor []string // ask how the server is
 }
 
 // Allow says whether identity may perform op on an object that exists. Who may not, and does not see the object either
@@ -91,6 +93,9 @@ func (t *Table) Slots(identity string) (others bool, own map[uint32]bool) {
 
 // MayGovern says whether identity may set what holds for all objects.
 func (t *Table) MayGovern(identity string) bool { return names(t.Govern, identity) }
+
+// MayMonitor says whether identity may ask how the server is.
+func (t *Table) MayMonitor(identity string) bool { return names(t.Monitor, identity) }
 
 // Visible says whether Locate may show the object to identity: to its owners and to who may use it in some way.
 func (t *Table) Visible(identity string, o *kmip.Object) bool {

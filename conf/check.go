@@ -92,7 +92,7 @@ func (k *checking) general(c *Config) {
 	for _, list := range []struct {
 		key        string
 		identities []string
-	}{{"hsm_admin", c.HSMAdmin}, {"admin", c.Admin}, {"create", c.Create}, {"entropy.users", c.Entropy.Users}} {
+	}{{"hsm_admin", c.HSMAdmin}, {"admin", c.Admin}, {"create", c.Create}, {"http.monitors", c.HTTP.Monitors}, {"entropy.users", c.Entropy.Users}} {
 		for i, identity := range list.identities {
 			if fault := badIdentity(identity); fault != "" {
 				k.fault(fmt.Sprintf("%s[%d]", list.key, i), "%q is no identity: %s", identity, fault)

@@ -79,10 +79,14 @@ type KMIP struct {
 	TLSInsecureSuites bool `toml:"tls_insecure_suites"`
 }
 
-// HTTP is the listener for KMIP over HTTPS: POST /kmip in binary, JSON or XML, with the certificates of [kmip].
+// HTTP is the listener for KMIP over HTTPS: POST /kmip in binary, JSON or XML, with the certificates of [kmip]; and for monitors:
+// /healthz, /readyz and /metrics.
 type HTTP struct {
 	// Listen is host:port; "" is off.
 	Listen string `toml:"listen"`
+	// Monitors lists the identities that may ask how the server is; "*" is everyone with an accepted certificate. It is read again on
+	// SIGHUP.
+	Monitors []string `toml:"monitors"`
 }
 
 // Store is the database.
@@ -151,7 +155,7 @@ type Seal struct {
 	// GenerateKey makes the key when there is no root key yet, and never else.
 	GenerateKey bool `toml:"generate_key"`
 
-	// HealthInterval is the time between proofs that the active slot still opens; 0 is none.
+	// HealthInterval is the time between proofs that the active slot still opens, and that every token lives; 0 is none.
 	HealthInterval time.Duration `toml:"health_interval"`
 
 	// Previous are protectors of before, which may open slots; where one is the active slot's, the server goes over to the one
@@ -244,6 +248,7 @@ func Default() *Config {
 	return &Config{
 		DataDir: "data", Create: []string{"*"}, UnwrappedCacheMaxAge: 15,
 		KMIP:    KMIP{Listen: "127.0.0.1:5696", Certificate: "tls/server.crt", PrivateKey: "tls/server.key", ClientCA: "tls/ca.crt", Identity: "cn", TLSMin: "1.2"},
+		HTTP:    HTTP{Monitors: []string{"*"}},
 		Store:   Store{URL: "sqlite:strongroom.db"},
 		Seal:    Seal{Strategy: "software", MasterKeyFile: "master.key", Mechanism: "auto", RSAOAEPHash: "sha256", HealthInterval: time.Minute},
 		Entropy: Entropy{Mode: "off", Scope: "all"},

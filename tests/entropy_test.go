@@ -18,6 +18,7 @@ func augmented(t *testing.T, settings string) (*site, *hsmtest.Shim) {
 	t.Helper()
 	s := newSite(t)
 	shim := s.throughShim("none")
+	s.configure("[seal]\n", "[seal]\nhealth_interval = \"0s\"\n") // a health check takes random bytes, too
 	s.write("strongroom.toml", append(s.read("strongroom.toml"), "\n[entropy]\nslot = 4\n"+settings+"\n"...))
 	s.serve()
 	return s, shim
@@ -129,6 +130,7 @@ func TestX43OptIn(t *testing.T) {
 	s := newSite(t)
 	s.addClient("bank")
 	shim := s.throughShim("none")
+	s.configure("[seal]\n", "[seal]\nhealth_interval = \"0s\"\n") // a health check takes random bytes, too
 	s.write("strongroom.toml", append(s.read("strongroom.toml"), "\n[entropy]\nmode = \"augmentation\"\nslot = 4\nscope = \"opt-in\"\nusers = [\"bank\"]\n"...))
 	s.serve()
 	admin, bank := s.client("admin", ttlv.V2_1), s.client("bank", ttlv.V1_4)

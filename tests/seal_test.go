@@ -346,7 +346,8 @@ func TestX24Status(t *testing.T) {
 	require.Equal(t, 1, s.strongroomd("seal", "status", "--config", s.path("nowhere")).code)
 }
 
-// TestX45Health: a token that stops opening the root key is told of once, and so is the one that does again.
+// TestX45Health: a token that stops opening the root key is told of once, and so is the one that does again; the numbers tell of it,
+// and of one that does not answer at all.
 func TestX45Health(t *testing.T) {
 	t.Parallel()
 	s := sealSite(t)
@@ -361,13 +362,37 @@ func TestX45Health(t *testing.T) {
 	shim.Do("DecryptInit", hsmtest.Refuse, pkcs11.CKR_DEVICE_ERROR, 0, -1)
 	says("unhealthy:")
 	require.False(t, s.sealing().HSM.Healthy)
+	require.Zero(t, s.scrape().value(t, "seal_healthy"))
+	require.Positive(t, s.scrape().value(t, "seal_health_check_failures_total"))
 	works(t, s.client("admin", ttlv.V2_1), "k")
 	time.Sleep(2500 * time.Millisecond)
 	require.Equal(t, 1, strings.Count(s.log.String(), "unhealthy:"), "it is told once")
 	shim.Heal()
 	says("healthy: the active slot can be opened again")
 	require.True(t, s.sealing().HSM.Healthy)
+	require.EqualValues(t, 1, s.scrape().value(t, "seal_healthy"))
 	require.Contains(t, string(s.read("data/audit.jsonl")), `"event":"seal unhealthy"`)
+
+	up := func(want float64) {
+		t.Helper()
+		require.Eventually(t, func() bool { return s.scrape().value(t, "hsm_up", "slot", "4") == want }, 15*time.Second, 50*time.Millisecond, "%s", s.log)
+	}
+	up(1)
+	shim.Do("GetTokenInfo", hsmtest.Refuse, pkcs11.CKR_DEVICE_REMOVED, 0, -1)
+	up(0)
+	require.Eventually(t, func() bool {
+		n := s.scrape()
+		return n.value(t, "hsm_breaker_open", "slot", "4") == 1 && n.value(t, "hsm_health_check_failures_total", "slot", "4") > 0
+	}, 15*time.Second, 50*time.Millisecond, "%s", s.log)
+	losses := s.scrape().value(t, "hsm_losses_total", "slot", "4")
+	require.Positive(t, losses)
+	works(t, s.client("admin", ttlv.V2_1), "k")
+	shim.Heal()
+	up(1)
+	n := s.scrape()
+	require.Zero(t, n.value(t, "hsm_breaker_open", "slot", "4"))
+	require.GreaterOrEqual(t, n.value(t, "hsm_recoveries_total", "slot", "4"), losses)
+	require.Positive(t, n.value(t, "hsm_health_check_duration_seconds", "slot", "4"))
 }
 
 // TestX47OneLogin: a load on keys under the HSM takes one login.

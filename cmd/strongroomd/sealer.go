@@ -38,15 +38,16 @@ type sealer struct {
 	wg   sync.WaitGroup
 	acts sync.Mutex // held by the one act of an operator that is under way
 
-	mu       sync.Mutex
-	shut     bool     // by the operator: it is the operator who unseals
-	why      error    // the server is sealed
-	health   health   // of the active slot's protector
-	learned  []string // sources of master keys that the operator named since the start
-	wished   []string
-	shares   collection // to unseal
-	verified collection
-	moves    moves
+	mu                   sync.Mutex
+	shut                 bool     // by the operator: it is the operator who unseals
+	why                  error    // the server is sealed
+	health               health   // of the active slot's protector
+	checks, checksFailed uint64   // of that
+	learned              []string // sources of master keys that the operator named since the start
+	wished               []string
+	shares               collection // to unseal
+	verified             collection
+	moves                moves
 }
 
 // health is what was found when the active slot was opened last, to see whether it still opens.
@@ -281,6 +282,10 @@ func (s *sealer) check(ctx context.Context) {
 	s.mu.Lock()
 	before := s.health.err
 	s.health = health{time.Now(), took, err}
+	s.checks++
+	if err != nil {
+		s.checksFailed++
+	}
 	s.mu.Unlock()
 	switch {
 	case err != nil && before == nil:

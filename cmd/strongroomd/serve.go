@@ -43,7 +43,7 @@ func serveCommand() *cobra.Command {
 		Use:   "serve",
 		Short: "Answer KMIP until told to stop",
 		Long: `Answer KMIP until SIGTERM or SIGINT; requests that have begun are finished first. SIGHUP reads the certificates, the
-revocation list, the passwords, hsm_admin, admin, create and [certify] again, tries PINs again that were refused, and reopens the audit log.
+revocation list, the passwords, hsm_admin, admin, create, monitors and [certify] again, tries PINs again that were refused, and reopens the audit log.
 
 A configuration that is not safe, a private key that others may read for one, is refused.`,
 		Example: `  strongroomd serve --config /etc/strongroom/strongroom.toml
@@ -128,6 +128,7 @@ func serve(ctx context.Context, load func() (*conf.Config, error), log *slog.Log
 	defer sealer.wait()
 	defer end()
 	sealer.wg.Go(func() { sealer.run(life) })
+	sealer.wg.Go(func() { sealer.watch(life) })
 
 	acts := &operatorLog{audit, log}
 	answers := keys.answers(acts)
@@ -135,6 +136,9 @@ func serve(ctx context.Context, load func() (*conf.Config, error), log *slog.Log
 	answers["GET /store/verify"] = verifies(backends.store, acts)
 	answers["POST /hsm/rewrap"] = backends.rewraps(acts)
 	answers["POST /hsm/generated"] = acts.generated()
+	numbers := &metrics{backends: backends, opened: opened, audit: audit, sealer: sealer, keys: keys}
+	scrape := numbers.handler(log)
+	answers["GET /metrics"] = scrape.ServeHTTP
 	maps.Copy(answers, sealer.answers(life))
 	if backends.hsm != nil {
 		answerEstate(answers, backends.hsm, acts)
@@ -154,8 +158,9 @@ func serve(ctx context.Context, load func() (*conf.Config, error), log *slog.Log
 		Random: backends.random(c), SeedToken: backends.seedToken(c),
 		Store: backends.store, HSM: backends.tokens(), HSMWrapping: c.HSMWrappingKey != "", Access: backends.store, Settings: backends.store, Rotation: backends.store, Authority: authority, Gate: keys.gate,
 		Audit: audit, Limits: limitsOf(c), Seed: c.Entropy.Seed, Log: log, Version: version(),
-		Certification: certification, Sealed: sealer.sealed, Reserved: sealer.reserves,
+		Certification: certification, Sealed: sealer.sealed, Reserved: sealer.reserves, Metrics: scrape,
 	})
+	numbers.server.Store(s)
 	listening, err := listen(c, s, log)
 	if err != nil {
 		return err
@@ -217,7 +222,7 @@ func reload(ctx context.Context, load func() (*conf.Config, error), keys *keyrin
 	if b.hsm != nil {
 		b.hsm.Reload()
 	}
-	log.Info("certificates, revocation list, passwords, hsm_admin, admin, create and [certify] were read again")
+	log.Info("certificates, revocation list, passwords, hsm_admin, admin, create, monitors and [certify] were read again")
 }
 
 // backends are the two of them, opened.
@@ -314,7 +319,7 @@ func modulesOf(c *conf.Config) []hsm.Module {
 }
 
 func authorityOf(c *conf.Config) *authz.Table {
-	t := &authz.Table{HSMAdmin: c.HSMAdmin, Create: c.Create, Govern: c.Admin, SlotAdmin: map[uint32][]string{}}
+	t := &authz.Table{HSMAdmin: c.HSMAdmin, Create: c.Create, Govern: c.Admin, Monitor: c.HTTP.Monitors, SlotAdmin: map[uint32][]string{}}
 	for _, h := range c.HSM {
 		for _, s := range h.Slots {
 			if len(s.Admins) > 0 {

@@ -60,7 +60,7 @@ func (e *httpError) write(w http.ResponseWriter) {
 func serveMessage(w http.ResponseWriter, q *http.Request) {
 	c := connOf(q)
 	defer c.abort()
-	if c.server.health(w, q) {
+	if c.monitored(w, q) {
 		return
 	}
 	if e := c.post(w, q); e != nil {
