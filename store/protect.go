@@ -76,7 +76,11 @@ func (s *Store) keyProtector(ctx context.Context, uid string) (seal.Protector, e
 	if k == nil {
 		return nil, kmip.Errorf(kmip.ResultReasonItemNotFound, "it is destroyed, or no key")
 	}
-	return seal.KeyProtector(keyReference+uid, k, a)
+	p, err := seal.KeyProtector(keyReference+uid, k, a)
+	if err != nil {
+		return nil, err
+	}
+	return s.root.Mixing(p), nil
 }
 
 // find is the protector that an envelope names.

@@ -1,6 +1,7 @@
 package seal
 
 import (
+	"bytes"
 	"context"
 	"crypto/aes"
 	"crypto/cipher"
@@ -17,7 +18,7 @@ import (
 //	     0      8  magic "SRMENVLP"
 //	     8      1  version, 1
 //	     9      1  purpose
-//	    10      1  algorithm of the payload, 1 = AES-256-GCM
+//	    10      1  algorithm of the payload, 1 = AES-256-GCM, 2 = the same under a mixed key
 //	    11      1  mechanism with which the protector wrapped the data key
 //	    12      4  generation
 //	    16      2  r, length of the protector reference
@@ -65,8 +66,30 @@ const (
 // An Algorithm encrypts the material under the data key.
 type Algorithm uint8
 
-// AlgorithmAES256GCM is the one algorithm of version 1: 12 bytes of IV, 16 bytes of tag. SP 800-38D.
-const AlgorithmAES256GCM Algorithm = 1
+// Algorithms of version 1: AES-256-GCM with 12 bytes of IV and 16 bytes of tag, SP 800-38D, under the data key or under what a
+// Mixer makes of it.
+const (
+	AlgorithmAES256GCM      Algorithm = 1
+	AlgorithmMixedAES256GCM Algorithm = 2
+)
+
+// A Mixer is a protector that makes the key of the payload out of the data key and of one that never leaves the server. Who may
+// encrypt with the protecting key may choose the IV: of AES-GCM they learn the key stream, and so any data key that is stored.
+type Mixer interface {
+	Mix(dataKey []byte) ([]byte, error)
+}
+
+// payloadKey is the key of an envelope's payload; the caller clears it.
+func payloadKey(a Algorithm, p Protector, dataKey []byte) ([]byte, error) {
+	if a == AlgorithmAES256GCM {
+		return bytes.Clone(dataKey), nil
+	}
+	m, ok := p.(Mixer)
+	if !ok {
+		return nil, ErrDecrypt
+	}
+	return m.Mix(dataKey)
+}
 
 // ErrDecrypt is the only answer to an envelope that does not open, whatever the cause: it tells nobody how far a forgery
 // came.
@@ -119,6 +142,9 @@ func Seal(ctx context.Context, random io.Reader, p Protector, l Label, bound, ma
 		return nil, fmt.Errorf("sealing: reading random bytes: %w", err)
 	}
 	h := Header{Label: l, Algorithm: AlgorithmAES256GCM, Mechanism: p.Mechanism(), Protector: p.Reference()}
+	if _, ok := p.(Mixer); ok {
+		h.Algorithm = AlgorithmMixedAES256GCM
+	}
 	if two, ok := p.(interface{ MACReference() string }); ok {
 		h.MACKey = two.MACReference()
 	}
@@ -129,7 +155,12 @@ func Seal(ctx context.Context, random io.Reader, p Protector, l Label, bound, ma
 	if max(len(h.Protector), len(h.MACKey)) > maxReference || len(wrapped) > maxWrapped {
 		return nil, fmt.Errorf("sealing: the protector's reference or wrapped key is too long (%d and %d bytes)", len(h.Protector), len(wrapped))
 	}
-	aead, err := payloadCipher(secret[:dataKeySize])
+	key, err := payloadKey(h.Algorithm, p, secret[:dataKeySize])
+	if err != nil {
+		return nil, err
+	}
+	defer clear(key)
+	aead, err := payloadCipher(key)
 	if err != nil {
 		return nil, err
 	}
@@ -175,7 +206,7 @@ func Parse(raw []byte) (*Envelope, error) {
 		return nil, errors.New("parsing an envelope: the bytes do not begin as one")
 	case raw[8] != version:
 		return nil, fmt.Errorf("parsing an envelope: version %d is not known", raw[8])
-	case Algorithm(raw[10]) != AlgorithmAES256GCM:
+	case Algorithm(raw[10]) != AlgorithmAES256GCM && Algorithm(raw[10]) != AlgorithmMixedAES256GCM:
 		return nil, fmt.Errorf("parsing an envelope: algorithm %d is not known", raw[10])
 	}
 	r := int(binary.BigEndian.Uint16(raw[16:]))
@@ -220,14 +251,19 @@ func (e *Envelope) Open(ctx context.Context, find Lookup, want Purpose, bound []
 	if err != nil {
 		return nil, err
 	}
-	key, err := p.Unwrap(ctx, e.wrapped, Binding{e.Header, e.iv, bound})
+	dataKey, err := p.Unwrap(ctx, e.wrapped, Binding{e.Header, e.iv, bound})
+	if err != nil {
+		return nil, err
+	}
+	defer clear(dataKey)
+	if len(dataKey) != dataKeySize {
+		return nil, ErrDecrypt
+	}
+	key, err := payloadKey(e.Algorithm, p, dataKey)
 	if err != nil {
 		return nil, err
 	}
 	defer clear(key)
-	if len(key) != dataKeySize {
-		return nil, ErrDecrypt
-	}
 	aead, err := payloadCipher(key)
 	if err != nil {
 		return nil, err

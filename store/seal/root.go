@@ -41,6 +41,7 @@ type openRoot struct {
 	key  *Memory // nil when it was cleared
 	rows *xaes   // wraps the data keys of envelopes
 	macs []byte  // authenticates rows
+	mix  []byte  // goes into the keys of payloads under managed keys
 }
 
 // NewRoot makes a sealed Root over a table of slots. The clock is time.Now when now is nil.
@@ -74,12 +75,16 @@ func (r *Root) take(key []byte, s *Slot) error {
 	if err != nil {
 		return err
 	}
+	mix, err := subkey(key, "root key: mix")
+	if err != nil {
+		return err
+	}
 	kept, err := NewMemory(key)
 	if err != nil {
 		return err
 	}
 	r.by.Store(s)
-	r.open.Store(&openRoot{key: kept, rows: rows, macs: macs})
+	r.open.Store(&openRoot{key: kept, rows: rows, macs: macs, mix: mix})
 	return nil
 }
 
@@ -97,6 +102,7 @@ func (r *Root) Seal() {
 	o.key.Destroy()
 	o.key = nil
 	clear(o.macs)
+	clear(o.mix)
 }
 
 // OpenedBy is the slot that the root key in memory came from, as it was then; nil while the server is sealed.
@@ -148,6 +154,17 @@ func (r *Root) Subkey(purpose string) ([]byte, error) {
 
 // MAC authenticates what a row beside its envelope says: HMAC-SHA256 under a subkey of the root key.
 func (r *Root) MAC(stated []byte) ([]byte, error) {
+	return r.under(func(o *openRoot) []byte { return o.macs }, stated)
+}
+
+func rowMAC(key, stated []byte) []byte {
+	h := hmac.New(sha256.New, key)
+	h.Write(stated)
+	return h.Sum(nil)
+}
+
+// under is the HMAC-SHA256 of a message under one of the subkeys in memory.
+func (r *Root) under(which func(*openRoot) []byte, message []byte) ([]byte, error) {
 	o := r.open.Load()
 	if o == nil {
 		return nil, ErrSealed
@@ -157,13 +174,20 @@ func (r *Root) MAC(stated []byte) ([]byte, error) {
 	if o.key == nil {
 		return nil, ErrSealed
 	}
-	return rowMAC(o.macs, stated), nil
+	return rowMAC(which(o), message), nil
 }
 
-func rowMAC(key, stated []byte) []byte {
-	h := hmac.New(sha256.New, key)
-	h.Write(stated)
-	return h.Sum(nil)
+// Mixing makes a Mixer of a protector: its data keys open nothing without the root key.
+func (r *Root) Mixing(p Protector) Protector { return mixing{p, r} }
+
+type mixing struct {
+	Protector
+	root *Root
+}
+
+// Mix is HMAC-SHA256 of the data key under a subkey of the root key.
+func (m mixing) Mix(dataKey []byte) ([]byte, error) {
+	return m.root.under(func(o *openRoot) []byte { return o.mix }, dataKey)
 }
 
 // Protector is the root key as the protector of envelopes. It refuses with ErrSealed while the server is sealed.
