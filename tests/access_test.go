@@ -377,7 +377,7 @@ func TestGrantsDieWithTheirObject(t *testing.T) {
 		grant(t, admin, uid, "*", kmip.OperationGetAttributes)
 		works(t, bob, uid)
 		end(uid)
-		require.Eventually(t, func() bool { return len(locate(t, bob)) == 0 }, 5*time.Second, 50*time.Millisecond, name)
+		require.Eventually(t, func() bool { return len(locate(t, bob)) == 0 }, time.Minute, 50*time.Millisecond, name)
 
 		create(t, admin, aes(uid))
 		works(t, admin, uid)

@@ -73,10 +73,13 @@ func TestKilledDuringCreates(t *testing.T) {
 			a = wrappedBy(a, "hsm::4::kek")
 		}
 		sofar, all := creators(t, s, 16, a)
-		require.Eventually(t, func() bool { return len(sofar()) > 32 }, 20*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return len(sofar()) > 32 }, time.Minute, time.Millisecond)
 		early := sofar()
 		if round == 2 {
-			time.Sleep(500 * time.Millisecond) // an audit line is written after 100 ms at the latest
+			require.Eventually(t, func() bool { // an audit line is written after 50 ms, or when the machine gets to it
+				log := string(s.read("data/audit.jsonl"))
+				return !slices.ContainsFunc(early, func(uid string) bool { return !strings.Contains(log, uid) })
+			}, time.Minute, 100*time.Millisecond, "the audit lines of Creates that were answered are not written")
 		} else {
 			time.Sleep(rand.N(150 * time.Millisecond))
 		}
@@ -142,7 +145,7 @@ func TestKilledDuringAttributes(t *testing.T) {
 			}
 		})
 	}
-	require.Eventually(t, func() bool { return last[keys-1].Load() > 10 }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return last[keys-1].Load() > 10 }, time.Minute, time.Millisecond)
 	s.kill()
 	wg.Wait()
 	s.serve()
@@ -242,7 +245,7 @@ func TestStopFinishes(t *testing.T) {
 			}
 		})
 	}
-	require.Eventually(t, func() bool { return answered.Load() > 64 }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return answered.Load() > 64 }, time.Minute, time.Millisecond)
 	process, exited := s.server, s.exited
 	began := time.Now()
 	require.NoError(t, process.Process.Signal(syscall.SIGTERM))

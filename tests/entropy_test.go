@@ -115,7 +115,7 @@ func TestX42TokenAway(t *testing.T) {
 	shim.Do("GenerateRandom", hsmtest.Constant, 0, 0, -1)
 	require.Eventually(t, func() bool { // the slot may not be tried for a moment after it failed
 		return strings.Contains(fmt.Sprint(perform(t, c, kmip.OperationRNGRetrieve, makes[kmip.OperationRNGRetrieve])), "repeat")
-	}, 10*time.Second, 100*time.Millisecond)
+	}, time.Minute, 100*time.Millisecond)
 	refused("the random bytes of the token repeat")
 	shim.Heal()
 	create(t, c, aes("new"))

@@ -148,7 +148,7 @@ func (s *site) hangup(says string) {
 	s.t.Helper()
 	before := strings.Count(s.log.String(), says)
 	require.NoError(s.t, s.server.Process.Signal(syscall.SIGHUP))
-	require.Eventually(s.t, func() bool { return strings.Count(s.log.String(), says) > before }, 10*time.Second, 10*time.Millisecond, "%s", s.log)
+	require.Eventually(s.t, func() bool { return strings.Count(s.log.String(), says) > before }, time.Minute, 10*time.Millisecond, "%s", s.log)
 }
 
 const reread = "were read again"

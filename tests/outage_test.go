@@ -70,7 +70,7 @@ func signsFor(t *testing.T, c *client.Client, private string, public *rsa.Public
 
 // TestOutage has 64 clients use keys of the token, and keys that one of it protects, while it goes away for three seconds and comes
 // back, twice: requests fail at once and clearly, none is answered wrongly, those that are sent a second after its return and later
-// succeed, and the server logs in once for each recovery.
+// succeed (on a busy machine, those after everybody was served again), and the server logs in once for each recovery.
 func TestOutage(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -122,7 +122,7 @@ func TestOutage(t *testing.T) {
 				}
 			}
 			return true
-		}, 15*time.Second, 10*time.Millisecond, "%s\nserver: %s", what, s.log)
+		}, time.Minute, 10*time.Millisecond, "%s\nserver: %s", what, s.log)
 	}
 	good, bad := func(l *load) int64 { return l.good.Load() }, func(l *load) int64 { return l.bad.Load() }
 	everybody := func(int) bool { return true }
@@ -137,6 +137,12 @@ func TestOutage(t *testing.T) {
 		back := time.Now()
 		time.Sleep(1500 * time.Millisecond)
 		all("not all are served again", everybody, good)
+		served := time.Now()
+		all("not all are served still", everybody, good)
+		latest, slowest := served.Sub(back), 9*time.Second // a slot lets a request wait for 10 s
+		if alone() {
+			latest, slowest = time.Second, 2*time.Second
+		}
 		for i := range loads {
 			l := &loads[i]
 			if !needsToken(i) {
@@ -144,8 +150,8 @@ func TestOutage(t *testing.T) {
 				continue
 			}
 			late := time.Unix(0, l.asked.Load()).Sub(back)
-			require.LessOrEqual(t, late, time.Second, "a request fails that was sent %v after the token's return: %s", late, *l.last.Load())
-			require.Less(t, time.Duration(l.slowest.Load()), 2*time.Second, "a request waits to be refused")
+			require.LessOrEqual(t, late, latest, "a request fails that was sent %v after the token's return: %s", late, *l.last.Load())
+			require.Less(t, time.Duration(l.slowest.Load()), slowest, "a request waits to be refused")
 			require.Contains(t, *l.last.Load(), "slot 4")
 			require.Contains(t, *l.last.Load(), "CKR_")
 		}
@@ -164,12 +170,13 @@ func TestOutage(t *testing.T) {
 }
 
 // TestModuleCrashesAndHangs has a module of a vendor crash and hang in its worker process, under load: the server lives, keys of the
-// database are served without a pause, and the slot is back within two seconds of the moment in which the process ended.
+// database are served without waiting for it, and the slot is back with the process that is started next, within two seconds of the
+// moment in which the one before it ended.
 func TestModuleCrashesAndHangs(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	const limit = time.Second
-	shim := s.throughShim("auto", `call_limit = "1s"`)
+	const limit = 5 * time.Second
+	shim := s.throughShim("auto", `call_limit = "5s"`)
 	s.serve()
 	admin, other := s.client("admin", ttlv.V2_1), s.client("admin", ttlv.V2_1)
 	k := &kind{t: t, c: admin, prefix: "hsm::4::"}
@@ -202,28 +209,30 @@ func TestModuleCrashesAndHangs(t *testing.T) {
 	}{{"Encrypt", hsmtest.Crash, 0}, {"Sign", hsmtest.Crash, 0}, {"Decrypt", hsmtest.Hang, limit}, {"Sign", hsmtest.Hang, limit}} {
 		before := s.workers()
 		require.Len(t, before, 1)
-		calls := shim.Calls(c.function)
+		calls, processes := shim.Calls(c.function), shim.Calls("Initialize")
 		shim.Do(c.function, c.what, 0, 0, 1)
-		require.Eventually(t, func() bool { return shim.Calls(c.function) > calls }, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return shim.Calls(c.function) > calls }, time.Minute, time.Millisecond)
 		began := time.Now()
 		require.Eventually(t, func() bool {
 			now := s.workers()
 			return len(now) == 1 && now[0] != before[0]
-		}, 10*time.Second, 5*time.Millisecond, "%v: %s", c, s.log)
+		}, time.Minute, 5*time.Millisecond, "%v: %s", c, s.log)
 		shim.Heal()
 		for _, l := range []*load{&token, &signs} {
 			served := l.good.Load()
-			require.Eventually(t, func() bool { return l.good.Load() > served+20 }, 10*time.Second, 5*time.Millisecond, "%v: %s", c, s.log)
-			late := time.Unix(0, l.asked.Load()).Sub(began)
-			require.Less(t, late, c.limit+2*time.Second, "%v: a request fails that was sent so late: %v", c, l.last.Load())
+			require.Eventually(t, func() bool { return l.good.Load() > served+20 }, time.Minute, 5*time.Millisecond, "%v: %s", c, s.log)
+			if late := time.Unix(0, l.asked.Load()).Sub(began); alone() {
+				require.Less(t, late, c.limit+2*time.Second, "%v: a request fails that was sent so late: %v", c, l.last.Load())
+			}
 		}
+		require.Equal(t, processes+1, shim.Calls("Initialize"), "%v: one process was not enough: %s", c, s.log)
 	}
 	close(stop)
 	wg.Wait()
 	require.Nil(t, token.wrong.Load())
 	require.Nil(t, signs.wrong.Load())
 	require.Zero(t, database.bad.Load())
-	require.Less(t, longest, 900*time.Millisecond, "a request for a database key waited for the module") // which hung for a second
+	require.Less(t, longest, 9*limit/10, "a request for a database key waited for the module") // which hung for the limit
 	require.Contains(t, s.log.String(), "token connected")
 	select {
 	case <-s.exited:

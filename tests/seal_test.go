@@ -115,7 +115,7 @@ func (s *site) configure(pairs ...string) {
 // unsealed waits until the server is.
 func (s *site) unsealed() {
 	s.t.Helper()
-	require.Eventually(s.t, func() bool { return s.seal("status").code == 0 }, 15*time.Second, 100*time.Millisecond, "it stays sealed: %s", s.log)
+	require.Eventually(s.t, func() bool { return s.seal("status").code == 0 }, time.Minute, 100*time.Millisecond, "it stays sealed: %s", s.log)
 }
 
 // TestX01MasterKeys: however a master key is written down and wherever it is.
@@ -265,7 +265,7 @@ func TestX14KeysFollow(t *testing.T) {
 	require.True(t, s.sealing().Sealed)
 	back()
 	s.unsealed()
-	require.Eventually(t, func() bool { return strings.Contains(s.log.String(), "key source") }, 5*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(s.log.String(), "key source") }, time.Minute, 20*time.Millisecond)
 	works(t, s.client("admin", ttlv.V2_1), "k")
 }
 
@@ -357,7 +357,7 @@ func TestX45Health(t *testing.T) {
 	create(t, s.client("admin", ttlv.V2_1), aes("k"))
 	says := func(text string) {
 		t.Helper()
-		require.Eventually(t, func() bool { return strings.Contains(s.log.String(), text) }, 15*time.Second, 50*time.Millisecond, "%s", s.log)
+		require.Eventually(t, func() bool { return strings.Contains(s.log.String(), text) }, time.Minute, 50*time.Millisecond, "%s", s.log)
 	}
 	shim.Do("DecryptInit", hsmtest.Refuse, pkcs11.CKR_DEVICE_ERROR, 0, -1)
 	says("unhealthy:")

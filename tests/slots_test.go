@@ -90,7 +90,7 @@ func TestSlotsAndModules(t *testing.T) {
 	// SIGHUP reads the administrators again.
 	s.write("strongroom.toml", []byte(strings.Replace(config, `["keeper"]`, `["admin"]`, 1)))
 	require.NoError(t, s.server.Process.Signal(syscall.SIGHUP))
-	require.Eventually(t, func() bool { return makes(admin, "hsm::5::y") == nil }, 5*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return makes(admin, "hsm::5::y") == nil }, time.Minute, 20*time.Millisecond)
 	require.Equal(t, kmip.ResultReasonPermissionDenied, refusal(t, makes(keeper, "hsm::5::z")).Reason)
 
 	// However the slot finds its token, the keys keep their identifiers.

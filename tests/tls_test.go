@@ -51,7 +51,7 @@ func (s *site) whoAmI(config *tls.Config) (tls.ConnectionState, error) {
 		return tls.ConnectionState{}, err
 	}
 	defer c.Close()
-	require.NoError(s.t, c.SetDeadline(time.Now().Add(20*time.Second)))
+	require.NoError(s.t, c.SetDeadline(time.Now().Add(time.Minute)))
 	if _, err := c.Write(message(s.t, ttlv.V2_1, kmip.OperationWhoAmI, &kmip.WhoAmIRequest{})); err != nil {
 		return tls.ConnectionState{}, err
 	}
@@ -117,7 +117,7 @@ func TestOldAppliances(t *testing.T) {
 
 	s.env = []string{"STRONGROOM_KMIP_TLS_INSECURE_SUITES=true"}
 	s.serve()
-	require.Eventually(t, func() bool { return strings.Contains(s.log.String(), warning) }, 5*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(s.log.String(), warning) }, time.Minute, 5*time.Millisecond)
 	require.Contains(t, s.log.String(), "the server's certificate is not of RSA")
 	s.certify(key)
 	s.hangup(reread)

@@ -302,7 +302,7 @@ func TestRewrapKilled(t *testing.T) {
 		}
 	})
 	load.Go(func() { rewrap() })
-	require.Eventually(t, func() bool { return s.under("hsm::4::new") > 5 }, 30*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return s.under("hsm::4::new") > 5 }, time.Minute, time.Millisecond)
 	s.kill()
 	load.Wait()
 	require.Positive(t, signs.Load())
