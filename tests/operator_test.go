@@ -136,7 +136,8 @@ func TestServeSwitches(t *testing.T) {
 	create(t, admin, aes("behind"))
 	for uid, protection := range map[string]string{"before": kmip.ProtectionSoftware, "behind": kmip.ProtectionHSMProtected} {
 		works(t, admin, uid)
-		r := do[kmip.GetAttributesResponse](t, admin, kmip.OperationGetAttributes, &kmip.GetAttributesRequest{UniqueIdentifier: kmip.UniqueIdentifier(uid)})
+		r := do[kmip.GetAttributesResponse](t, admin, kmip.OperationGetAttributes, &kmip.GetAttributesRequest{UniqueIdentifier: kmip.UniqueIdentifier(uid),
+			AttributeReferences: kmip.AttributeReferences{{Tag: ttlv.TagAttribute, Vendor: kmip.VendorServer, Name: kmip.AttributeProtection}}})
 		have, _ := r.Attributes.Vendor(kmip.VendorServer, kmip.AttributeProtection)
 		require.Equal(t, protection, have, uid)
 	}
