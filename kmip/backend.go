@@ -73,9 +73,10 @@ type Grant struct {
 
 // A Record is what is kept in the database about an object that lives elsewhere, in a token.
 type Record struct {
-	Attributes Attributes
-	Grants     []Grant
-	Revision   int64 // 0: nothing is stored yet
+	Attributes  Attributes
+	Grants      []Grant
+	Fingerprint string // of the key that all this is about; "" where it is not known
+	Revision    int64  // 0: nothing is stored yet
 }
 
 // A Search is what Locate asks of a backend. Every attribute must match; Identity sees what it owns and what it was

@@ -65,6 +65,7 @@ func TestRecord(t *testing.T) {
 		Attributes: kmip.Attributes{{Tag: ttlv.TagState, Value: kmip.StateActive}},
 		Grants:     []kmip.Grant{{Grantee: "bob", Operation: kmip.OperationSign}},
 	}
+	r.Fingerprint = "kcv:010203"
 	require.NoError(t, s.PutRecord(t.Context(), uid, r))
 	require.EqualValues(t, 1, r.Revision)
 	for range 2 {
@@ -76,9 +77,10 @@ func TestRecord(t *testing.T) {
 	require.ErrorIs(t, s.PutRecord(t.Context(), uid, &kmip.Record{}), kmip.ErrConflict)
 	late := *r
 	r.Attributes = r.Attributes.With(ttlv.TagState, kmip.StateDeactivated)
-	r.Grants = nil
+	r.Grants, r.Fingerprint = nil, "kcv:040506"
 	require.NoError(t, s.PutRecord(t.Context(), uid, r))
 	require.ErrorIs(t, s.PutRecord(t.Context(), uid, &late), kmip.ErrConflict)
+	s.records.drop(uid)
 	got, err := s.Record(t.Context(), uid)
 	require.NoError(t, err)
 	require.Equal(t, *r, got)

@@ -45,14 +45,18 @@ func (r *row) stated() []byte {
 	return appendGrants(b, r.object.Grants)
 }
 
-// statedRecord is what the MAC of a record covers.
-func statedRecord(uid string, revision int64, digest [32]byte, grants []kmip.Grant) []byte {
+// statedRecord is what the MAC of a record covers: of one without a fingerprint, what it was before there were any.
+func statedRecord(uid string, revision int64, digest [32]byte, grants []kmip.Grant, fingerprint string) []byte {
 	b := make([]byte, 0, 256)
 	b = appendText(b, "record")
 	b = appendText(b, uid)
 	b = binary.BigEndian.AppendUint64(b, uint64(revision))
 	b = append(b, digest[:]...)
-	return appendGrants(b, grants)
+	b = appendGrants(b, grants)
+	if fingerprint != "" {
+		b = appendText(b, fingerprint)
+	}
+	return b
 }
 
 func appendText(b []byte, text string) []byte {
@@ -110,7 +114,7 @@ const (
 	setRecordMAC   = `UPDATE records SET mac = $1 WHERE uid = $2`
 	macsAtOnce     = 1000
 	selectMACed    = `SELECT id, owner, object_type, initial_date, attributes, envelope, revision FROM objects WHERE uid = $1`
-	selectStanding = `SELECT attributes, revision FROM records WHERE uid = $1`
+	selectStanding = `SELECT attributes, fingerprint, revision FROM records WHERE uid = $1`
 )
 
 // AuthenticateRows gives every row and every record a MAC, as they are. It is for a database from before there were any.
@@ -162,15 +166,16 @@ func (t slots) authenticateRecords(ctx context.Context, b *batch, mac func([]byt
 		}
 		for _, uid := range uids {
 			var attributes []byte
+			var fingerprint string
 			var revision int64
-			if err := b.row(selectStanding, []any{uid}, &attributes, &revision); err != nil {
+			if err := b.row(selectStanding, []any{uid}, &attributes, &fingerprint, &revision); err != nil {
 				return fmt.Errorf("reading the record of %q: %w", uid, err)
 			}
 			grants, err := grantsIn(ctx, b.tx, uid)
 			if err != nil {
 				return err
 			}
-			if _, err := b.exec(setRecordMAC, mac(statedRecord(uid, revision, sha256.Sum256(attributes), grants)), uid); err != nil {
+			if _, err := b.exec(setRecordMAC, mac(statedRecord(uid, revision, sha256.Sum256(attributes), grants, fingerprint)), uid); err != nil {
 				return err
 			}
 			last = uid

@@ -98,7 +98,7 @@ func guarded(t *testing.T) (s *Store, active []byte) {
 	o = o.Clone()
 	o.Attributes = o.Attributes.With(ttlv.TagState, kmip.StateDeactivated)
 	require.NoError(t, s.Update(t.Context(), o))
-	record := &kmip.Record{Attributes: kmip.Attributes{{Tag: ttlv.TagState, Value: kmip.StateActive}}, Grants: grant}
+	record := &kmip.Record{Attributes: kmip.Attributes{{Tag: ttlv.TagState, Value: kmip.StateActive}}, Grants: grant, Fingerprint: "kcv:010203"}
 	require.NoError(t, s.PutRecord(t.Context(), recorded, record))
 	s.rows.drop("k")
 	s.records.drop(recorded)
@@ -142,6 +142,8 @@ func TestRowsForged(t *testing.T) {
 		"a grant on a key in a token": `INSERT INTO grants (uid, grantee, operation) VALUES ('` + recorded + `', 'mallory', 31)`,
 		"attributes of one":           `UPDATE records SET attributes = (SELECT attributes FROM objects WHERE uid = 'k')`,
 		"no MAC of one":               `UPDATE records SET mac = NULL`,
+		"the key that one is of":      `UPDATE records SET fingerprint = 'kcv:040506'`,
+		"no key that one is of":       `UPDATE records SET fingerprint = ''`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, _ := guarded(t)

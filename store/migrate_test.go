@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"strongroom/kmip"
+	"strongroom/kmip/ttlv"
 )
 
 // oldDatabase makes a database of schema version 1 of what a store has: one that the program before lists wrote.
@@ -53,6 +54,9 @@ func TestMigrate(t *testing.T) {
 	for range 100 {
 		h.change()
 	}
+	record := &kmip.Record{Attributes: kmip.Attributes{{Tag: ttlv.TagState, Value: kmip.StateActive}}, Fingerprint: "kcv:010203",
+		Grants: []kmip.Grant{{Grantee: "bob", Operation: kmip.OperationSign}}}
+	require.NoError(t, h.PutRecord(t.Context(), "hsm::4::k", record))
 	path := filepath.Join(t.TempDir(), "old.db")
 	oldDatabase(t, h.Store, path)
 
@@ -69,6 +73,10 @@ func TestMigrate(t *testing.T) {
 		h.change()
 	}
 	h.create()
+	migrated, err := h.Record(t.Context(), "hsm::4::k")
+	require.NoError(t, err)
+	record.Fingerprint = "" // which no program before had
+	require.Equal(t, *record, migrated)
 	newest, err := h.Object(t.Context(), h.uids[len(h.uids)-1])
 	require.NoError(t, err)
 	found, err := h.Locate(t.Context(), &kmip.Search{Identity: newest.Owners[0], Most: 1})

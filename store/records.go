@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	selectRecord = `SELECT attributes, revision, mac FROM records WHERE uid = $1`
-	insertRecord = `INSERT INTO records (uid, attributes, mac, revision) VALUES ($1, $2, $3, 1) ON CONFLICT (uid) DO NOTHING`
-	updateRecord = `UPDATE records SET attributes = $1, mac = $2, revision = revision + 1 WHERE uid = $3 AND revision = $4`
+	selectRecord = `SELECT attributes, fingerprint, revision, mac FROM records WHERE uid = $1`
+	insertRecord = `INSERT INTO records (uid, attributes, fingerprint, mac, revision) VALUES ($1, $2, $3, $4, 1) ON CONFLICT (uid) DO NOTHING`
+	updateRecord = `UPDATE records SET attributes = $1, fingerprint = $2, mac = $3, revision = revision + 1 WHERE uid = $4 AND revision = $5`
 	deleteRecord = `DELETE FROM records WHERE uid = $1`
 	listRecords  = `SELECT uid FROM records WHERE uid >= $1 AND uid < $2 UNION SELECT uid FROM grants WHERE uid >= $1 AND uid < $2 ORDER BY uid`
 )
@@ -48,7 +48,7 @@ func (s *Store) readRecord(ctx context.Context, uid string) (r *kmip.Record, pro
 	err = whole(func() (int64, error) {
 		r = new(kmip.Record)
 		var attributes, mac []byte
-		err := s.reads.record.QueryRowContext(ctx, uid).Scan(&attributes, &r.Revision, &mac)
+		err := s.reads.record.QueryRowContext(ctx, uid).Scan(&attributes, &r.Fingerprint, &r.Revision, &mac)
 		if isNoRows(err) {
 			proven = true
 			return 0, nil
@@ -62,7 +62,7 @@ func (s *Store) readRecord(ctx context.Context, uid string) (r *kmip.Record, pro
 		if r.Grants, err = s.readGrants(ctx, uid); err != nil {
 			return 0, err
 		}
-		err = s.authentic(statedRecord(uid, r.Revision, sha256.Sum256(attributes), r.Grants), mac)
+		err = s.authentic(statedRecord(uid, r.Revision, sha256.Sum256(attributes), r.Grants, r.Fingerprint), mac)
 		if proven = err == nil; errors.Is(err, seal.ErrSealed) {
 			err = nil
 		}
@@ -71,7 +71,7 @@ func (s *Store) readRecord(ctx context.Context, uid string) (r *kmip.Record, pro
 	return r, proven, err
 }
 
-// PutRecord keeps r, attributes and grants, if r.Revision is the stored one (0 where nothing is stored), and raises it.
+// PutRecord keeps r, attributes, grants and fingerprint, if r.Revision is the stored one (0 where nothing is stored), and raises it.
 // Else the error is kmip.ErrConflict.
 func (s *Store) PutRecord(ctx context.Context, uid string, r *kmip.Record) error {
 	uid = strings.Clone(uid)
@@ -79,8 +79,8 @@ func (s *Store) PutRecord(ctx context.Context, uid string, r *kmip.Record) error
 	if err != nil {
 		return err
 	}
-	next := &kmip.Record{Attributes: attributes, Grants: ownGrants(r.Grants), Revision: r.Revision + 1}
-	stated := statedRecord(uid, next.Revision, sha256.Sum256(encoded), next.Grants)
+	next := &kmip.Record{Attributes: attributes, Grants: ownGrants(r.Grants), Fingerprint: strings.Clone(r.Fingerprint), Revision: r.Revision + 1}
+	stated := statedRecord(uid, next.Revision, sha256.Sum256(encoded), next.Grants, next.Fingerprint)
 	crash.At("record-put")
 	write := func(b *batch) error {
 		mac, err := s.root.MAC(stated)
@@ -88,9 +88,9 @@ func (s *Store) PutRecord(ctx context.Context, uid string, r *kmip.Record) error
 			return err
 		}
 		if next.Revision == 1 {
-			err = b.one(insertRecord, uid, encoded, mac)
+			err = b.one(insertRecord, uid, encoded, next.Fingerprint, mac)
 		} else {
-			err = b.one(updateRecord, encoded, mac, uid, next.Revision-1)
+			err = b.one(updateRecord, encoded, next.Fingerprint, mac, uid, next.Revision-1)
 		}
 		if err != nil {
 			return err

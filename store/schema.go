@@ -144,6 +144,10 @@ var migrations = []migration{
 			mac        BYTEA  NOT NULL
 		)`,
 	}},
+	{statements: []string{
+		// What is recorded about a key in a token is bound to that key; '' where it is not known yet.
+		`ALTER TABLE records ADD COLUMN fingerprint TEXT NOT NULL DEFAULT ''`,
+	}},
 }
 
 // migrate brings the schema up to date. A schema from a newer program is refused.
