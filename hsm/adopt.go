@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/miekg/pkcs11"
@@ -16,8 +15,7 @@ import (
 	"strongroom/kmip/ttlv"
 )
 
-// This file brings what the database keeps of a token's keys and what is in the token together: it adopts keys that other tools
-// made, and forgets those that other tools destroyed.
+// This file adopts keys that other tools made: what the database keeps of keys, it keeps of them, too.
 
 // An Adoption says which keys of a slot are to be adopted.
 type Adoption struct {
@@ -27,6 +25,10 @@ type Adoption struct {
 	Tags   []string // words to find them by
 	DryRun bool     // tell, and change nothing
 	Token  bool     // the token is another one than before, on purpose: it holds the keys of that one
+
+	// What to do with a key that is not shown to be the one that something is stored of. Neither: to say so.
+	Replace bool // it is a new key: what is stored of the one before is forgotten, its grants with it
+	SameKey bool // it is that key all the same: what is stored stays, and is bound to it
 }
 
 // An Adopted is what became of one key.
@@ -38,8 +40,15 @@ type Adopted struct {
 	Usage            []string `json:"usage"`
 	Names            []string `json:"names"`
 	Tags             []string `json:"tags"`
-	Result           string   `json:"result"` // adopted, changed or unchanged
+	Result           string   `json:"result"` // adopted, changed or unchanged; replaced or kept, as the Adoption says; or "another key"
 }
+
+// Results of an adoption that concern what was stored before.
+const (
+	ResultAnother  = "another key" // than the one that something is stored of; nothing was done
+	ResultReplaced = "replaced"    // in the token: what was stored is forgotten
+	ResultKept     = "kept"        // what was stored, and bound to this key
+)
 
 // Adopt gives keys that other tools made what the database keeps of keys: dates, a state, a usage mask as the token's flags
 // allow, links between the halves of a pair, names and tags. What a key has already stays, so that it may be done again.
@@ -162,12 +171,46 @@ func otherHalf(o *object, all []*object) (half *object) {
 	return half
 }
 
-// adopt completes the record of one key.
-func (h *HSM) adopt(ctx context.Context, s *slot, o, half *object, a *Adoption) (Adopted, error) {
+// adopt completes the record of one key, which a client may change at the same time.
+func (h *HSM) adopt(ctx context.Context, s *slot, o, half *object, a *Adoption) (done Adopted, err error) {
+	for range 8 {
+		if done, err = h.adoptOnce(ctx, s, o, half, a); !errors.Is(err, kmip.ErrConflict) {
+			break
+		}
+	}
+	return done, err
+}
+
+// resolve has the adoption decide of a key that is not shown to be the one that a record is of: it changes the record, or says in the
+// result that it is another key.
+func (h *HSM) resolve(ctx context.Context, s *slot, o *object, r *kmip.Record, a *Adoption) (result string, err error) {
+	err = h.fits(ctx, s, o, r)
+	switch differs := another(err); {
+	case err != nil && !differs:
+		return "", err
+	case differs && a.SameKey:
+		r.Fingerprint = ""
+		return ResultKept, nil
+	case a.Replace && (differs || !a.All && r.Revision > 0 && r.Fingerprint == "" && o.silent(s.asking(ctx, o))):
+		*r = kmip.Record{Revision: r.Revision}
+		return ResultReplaced, nil
+	case differs:
+		return ResultAnother, nil
+	}
+	return "", nil
+}
+
+func (h *HSM) adoptOnce(ctx context.Context, s *slot, o, half *object, a *Adoption) (Adopted, error) {
 	uid, info := s.identifier(o.name), o.info()
 	done := Adopted{UniqueIdentifier: uid, Class: info.Class, Type: info.Type, Bits: info.Bits, Usage: info.Usage, Names: []string{}, Tags: []string{}, Result: "unchanged"}
-	r, err := h.records.Record(ctx, uid)
-	if err != nil && !errors.Is(err, kmip.ErrNotFound) {
+	r, err := h.record(ctx, uid)
+	if err != nil {
+		return done, err
+	}
+	grants := len(r.Grants)
+	resolved, err := h.resolve(ctx, s, o, &r, a)
+	if err != nil || resolved == ResultAnother {
+		done.Result = ResultAnother
 		return done, err
 	}
 	full := o.attributes(uid, &r)
@@ -198,19 +241,29 @@ func (h *HSM) adopt(ctx context.Context, s *slot, o, half *object, a *Adoption) 
 			}
 		}
 	}
-	if len(wanted) == len(full) {
+	switch {
+	case resolved != "":
+		done.Result = resolved
+	case len(wanted) == len(full):
 		return done, nil
-	}
-	if done.Result == "unchanged" {
+	case done.Result == "unchanged":
 		done.Result = "changed"
 		wanted = wanted.With(ttlv.TagLastChangeDate, time.Now())
 	}
 	if a.DryRun {
 		return done, nil
 	}
+	if r.Fingerprint == "" {
+		if r.Fingerprint, err = o.fingerprint(s.asking(ctx, o)); err != nil {
+			return done, s.tell(err)
+		}
+	}
 	r.Attributes = recorded(wanted)
 	if err := h.records.PutRecord(ctx, uid, &r); err != nil {
 		return done, fmt.Errorf("adopting %q: %w", uid, err)
+	}
+	if resolved == ResultReplaced {
+		h.log.Info("what was stored of a key that was replaced in its token is forgotten", "uid", uid, "grants", grants)
 	}
 	return done, nil
 }
@@ -272,180 +325,4 @@ func (h *HSM) meet(ctx context.Context, s *slot, t tokenInfo) error {
 		return nil // another request did it meanwhile
 	}
 	return err
-}
-
-// A Left is what the database keeps of a key that is not in its token any more.
-type Left struct {
-	UniqueIdentifier string   `json:"unique_identifier"`
-	Bits             int32    `json:"bits"`
-	Names            []string `json:"names"`
-	Grants           int      `json:"grants"`
-	Forgotten        bool     `json:"forgotten"`
-}
-
-// Prune forgets what the database keeps of keys that are not in a slot's token: names, dates, grants. It does not when the token is
-// away, is another one than before, or has none of the keys; even says that it may in the last case, and another that the token
-// is another one on purpose.
-func (h *HSM) Prune(ctx context.Context, number uint32, dry, even, another bool) ([]Left, error) {
-	s := h.slots[number]
-	if s == nil {
-		return nil, h.unknown(number)
-	}
-	known, err := h.met(ctx, s)
-	if err != nil {
-		return nil, err
-	}
-	all, err := h.inventory(ctx, s, another, true)
-	if err != nil {
-		return nil, err
-	}
-	left, present, err := h.left(ctx, s, all)
-	if err != nil || len(left) == 0 {
-		return left, err
-	}
-	if !dry && present == 0 && !even {
-		what := fmt.Sprintf("none of the %d keys that something is stored of is in the token", len(left))
-		if known == (meeting{}) {
-			what += ", and it is not known which token they were in"
-		}
-		return nil, fmt.Errorf("slot %d: %s. If they are gone for good, say so with --even-all", s.Number, what)
-	}
-	if dry {
-		return left, nil
-	}
-	if err := h.remember(ctx, s); err != nil {
-		return nil, err
-	}
-	for i := range left {
-		there, err := s.has(ctx, strings.TrimPrefix(left[i].UniqueIdentifier, s.identifier("")))
-		if err != nil {
-			return left, err
-		}
-		if there { // it came meanwhile
-			continue
-		}
-		if err := h.records.DropRecord(ctx, left[i].UniqueIdentifier); err != nil {
-			return left, fmt.Errorf("forgetting %q: %w", left[i].UniqueIdentifier, err)
-		}
-		left[i].Forgotten = true
-		h.log.Info("what was stored of a key that left its token is forgotten", "uid", left[i].UniqueIdentifier, "grants", left[i].Grants)
-	}
-	return left, nil
-}
-
-// has asks the token whether it has the key of a name, whatever is remembered.
-func (s *slot) has(ctx context.Context, name string) (there bool, err error) {
-	err = s.do(ctx, func(c *connection, ss session) error {
-		if err := s.contents.enter(ctx); err != nil {
-			return err
-		}
-		defer s.contents.leave()
-		found, err := c.matches(ss, name)
-		if there = len(found) == 1; err == nil && !there {
-			err = c.alive(ss)
-		}
-		return err
-	})
-	return there, s.tell(err)
-}
-
-// remember notes the token that a slot is connected to.
-func (h *HSM) remember(ctx context.Context, s *slot) error {
-	c, err := s.connection(ctx)
-	if err != nil {
-		return err
-	}
-	return h.meet(ctx, s, c.token)
-}
-
-// left lists the records of keys that are not among those in the token, and counts the records of those that are.
-func (h *HSM) left(ctx context.Context, s *slot, all []*object) (left []Left, present int, err error) {
-	uids, err := h.records.Recorded(ctx, s.identifier(""))
-	if err != nil {
-		return nil, 0, err
-	}
-	here := map[string]bool{}
-	for _, o := range all {
-		here[s.identifier(o.name)] = true
-	}
-	for _, uid := range uids {
-		switch {
-		case uid == s.identifier(""):
-			continue
-		case here[uid]:
-			present++
-			continue
-		}
-		r, err := h.records.Record(ctx, uid)
-		if err != nil && !errors.Is(err, kmip.ErrNotFound) {
-			return nil, 0, err
-		}
-		l := Left{UniqueIdentifier: uid, Bits: r.Attributes.Length(), Names: []string{}, Grants: len(r.Grants)}
-		for _, n := range kmip.All[kmip.Name](r.Attributes, ttlv.TagName) {
-			l.Names = append(l.Names, n.NameValue)
-		}
-		left = append(left, l)
-	}
-	return left, present, nil
-}
-
-// Recorded lists the identifiers of a slot of which the database keeps something.
-func (h *HSM) Recorded(ctx context.Context, number uint32) (list []Left, err error) {
-	s := h.slots[number]
-	if s == nil {
-		return nil, h.unknown(number)
-	}
-	list, _, err = h.left(ctx, s, nil)
-	return list, err
-}
-
-// compare looks once, in the background, whether what the database keeps of a slot fits its token, and says in the log what does
-// not.
-func (h *HSM) compare(ctx context.Context, s *slot) {
-	uids, err := h.records.Recorded(ctx, s.identifier(""))
-	if err != nil || len(uids) == 0 {
-		return
-	}
-	before, err := h.met(ctx, s)
-	if err != nil {
-		return
-	}
-	all, err := h.inventory(ctx, s, false, true)
-	if err != nil {
-		if ctx.Err() == nil {
-			h.log.Warn("what is stored of a slot's keys is not compared with its token", "slot", s.Number, "error", err)
-		}
-		return
-	}
-	left, present, err := h.left(ctx, s, all)
-	if err != nil {
-		return
-	}
-	for _, l := range left[:min(len(left), 10)] {
-		h.log.Warn("a key is not in its token any more", "uid", l.UniqueIdentifier, "grants", l.Grants)
-	}
-	if len(left) > 0 {
-		h.log.Warn("something is stored of keys that are not in their token: see strongroomd hsm keys, hsm prune", "slot", s.Number, "keys", len(left))
-	}
-	if strange := unrecorded(s, all, uids); len(strange) > 0 {
-		h.log.Info("nothing is stored of keys in the token: other tools or operators made them, or requests that were cut off; see strongroomd hsm keys, hsm adopt",
-			"slot", s.Number, "keys", len(strange), "some", strange[:min(len(strange), 10)])
-	}
-	if before == (meeting{}) && present > 0 {
-		_ = h.remember(ctx, s) // noted at the next occasion otherwise
-	}
-}
-
-// unrecorded lists the identifiers of keys that are in a token and not among those of which something is stored.
-func unrecorded(s *slot, all []*object, uids []string) (strange []string) {
-	stored := map[string]bool{}
-	for _, uid := range uids {
-		stored[uid] = true
-	}
-	for _, o := range all {
-		if uid := s.identifier(o.name); o.name != "" && !stored[uid] {
-			strange = append(strange, uid)
-		}
-	}
-	return strange
 }

@@ -37,23 +37,22 @@ func (h *HSM) Object(ctx context.Context, uid string) (*kmip.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	o, err := s.object(ctx, label)
-	if err != nil {
-		return nil, err
-	}
-	return h.show(ctx, s, o)
+	_, shown, err := h.find(ctx, s, label)
+	return shown, err
 }
 
-// show makes the kmip.Object of a token object and its record.
-func (h *HSM) show(ctx context.Context, s *slot, o *object) (*kmip.Object, error) {
-	uid := s.identifier(o.name)
-	r, err := h.records.Record(ctx, uid)
-	if err != nil && !errors.Is(err, kmip.ErrNotFound) {
-		return nil, err
-	}
+// show makes the kmip.Object of a token object and its record, if that is of this key.
+func (h *HSM) show(ctx context.Context, s *slot, o *object, r kmip.Record) (*kmip.Object, error) {
 	if last := o.shown.Load(); last != nil && last.of(&r) {
 		return last.object, nil
 	}
+	if err := h.fits(ctx, s, o, &r); err != nil {
+		return nil, err
+	}
+	if err := h.bind(ctx, s, o, &r); err != nil {
+		return nil, err
+	}
+	uid := s.identifier(o.name)
 	made := &kmip.Object{UniqueIdentifier: uid, Grants: r.Grants, Revision: r.Revision}
 	made.Attributes = o.attributes(uid, &r)
 	made.Key = newKey(s, o, made.Attributes)
@@ -278,7 +277,8 @@ func (h *HSM) make(ctx context.Context, s *slot, objects []*kmip.Object, names [
 		_ = h.meet(ctx, s, token) // noted at the next occasion otherwise
 	}
 	for i, o := range objects {
-		r := &kmip.Record{Attributes: recorded(o.Attributes), Grants: o.Grants}
+		print, _ := made[i].fingerprint(s.asking(ctx, made[i])) // kept at the next occasion otherwise
+		r := &kmip.Record{Attributes: recorded(o.Attributes), Grants: o.Grants, Fingerprint: print}
 		if err := h.records.PutRecord(ctx, o.UniqueIdentifier, r); err != nil {
 			h.undo(ctx, s, made, objects[:i+1])
 			return err
@@ -385,7 +385,10 @@ func (h *HSM) undo(ctx context.Context, s *slot, made []*object, objects []*kmip
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.Wait)
 	defer cancel()
 	for _, o := range made {
-		if err := s.destroy(ctx, o.name, func(found *object) bool { return found.handle == o.handle && found.conn == o.conn }); err != nil {
+		ours := func(found *object, _ asking) (bool, error) {
+			return found.handle == o.handle && found.conn == o.conn, nil
+		}
+		if err := s.destroy(ctx, o.name, ours); err != nil {
 			h.log.Error("a key is in the token without its record", "uid", s.identifier(o.name), "error", err)
 		}
 	}
@@ -400,8 +403,19 @@ func (h *HSM) Destroy(ctx context.Context, o *kmip.Object) error {
 	if err != nil {
 		return err
 	}
-	wanted := o.ObjectType()
-	if err := s.destroy(ctx, label, func(found *object) bool { return wanted == 0 || found.objectType() == wanted }); err != nil {
+	wanted, known := o.ObjectType(), ""
+	if k := tokenKey(o); k != nil {
+		known = k.first.known()
+	}
+	err = s.destroy(ctx, label, func(found *object, read asking) (bool, error) {
+		right := wanted == 0 || found.objectType() == wanted
+		if right && known != "" {
+			right, _, err = found.bears(known, read)
+			return right, err
+		}
+		return right, nil
+	})
+	if err != nil {
 		return s.tell(err)
 	}
 	return h.records.DropRecord(ctx, o.UniqueIdentifier)
@@ -409,7 +423,7 @@ func (h *HSM) Destroy(ctx context.Context, o *kmip.Object) error {
 
 // destroy removes the one object of that name that is the right one. It is found anew for that: a remembered handle could
 // have become another object's.
-func (s *slot) destroy(ctx context.Context, name string, right func(*object) bool) error {
+func (s *slot) destroy(ctx context.Context, name string, right func(*object, asking) (bool, error)) error {
 	return s.change(ctx, func(c *connection, ss session) error {
 		if err := s.contents.shut(ctx); err != nil {
 			return err
@@ -419,7 +433,11 @@ func (s *slot) destroy(ctx context.Context, name string, right func(*object) boo
 		if err != nil {
 			return err
 		}
-		if !right(found) {
+		is, err := right(found, c.asking(ss, found))
+		if err != nil {
+			return err
+		}
+		if !is {
 			return kmip.NotFound(s.identifier(name))
 		}
 		c.mu.Lock()
@@ -468,6 +486,11 @@ func (h *HSM) put(ctx context.Context, o *kmip.Object, change func(*kmip.Record)
 	}
 	if r.Revision != o.Revision {
 		return kmip.ErrConflict
+	}
+	if r.Fingerprint == "" {
+		if r.Fingerprint, err = printOf(ctx, o); err != nil {
+			return err
+		}
 	}
 	change(&r)
 	if err := h.records.PutRecord(ctx, o.UniqueIdentifier, &r); err != nil {

@@ -220,9 +220,11 @@ type KeyInfo struct {
 	Usage            []string `json:"usage"` // encrypt, decrypt, sign, verify, wrap, unwrap, derive
 
 	// What the database keeps of it, where the operator's command asked.
-	Recorded bool     `json:"stored"`
-	Names    []string `json:"names,omitempty"`
-	Grants   int      `json:"grants"`
+	Recorded    bool     `json:"stored"`
+	Names       []string `json:"names,omitempty"`
+	Grants      int      `json:"grants"`
+	Fingerprint string   `json:"fingerprint,omitempty"` // of the key that it is kept of; "" where it is kept for the name alone
+	Another     bool     `json:"another,omitempty"`     // it is kept of another key, which had the name before: this one is refused
 }
 
 // Keys lists every key of a slot's token, also those that have no identifier of their own.

@@ -84,7 +84,13 @@ func (k *key) object(ctx context.Context, c *connection, s session) (*object, er
 	if err != nil {
 		return nil, err
 	}
-	if !o.same(k.first) {
+	same := o.same(k.first)
+	if print := k.first.known(); same && print != "" {
+		if same, _, err = o.bears(print, c.asking(s, o)); err != nil {
+			return nil, err
+		}
+	}
+	if !same {
 		return nil, kmip.NotFound(k.slot.identifier(o.name))
 	}
 	k.bound.Store(o)

@@ -3,6 +3,7 @@ package hsm
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -33,9 +34,16 @@ func (h *HSM) Locate(ctx context.Context, q *kmip.Search) (*kmip.Found, error) {
 			continue
 		}
 		for _, o := range objects {
-			shown, err := h.show(ctx, s, o)
+			r, err := h.record(ctx, s.identifier(o.name))
 			if err != nil {
 				return nil, err
+			}
+			shown, err := h.show(ctx, s, o, r)
+			if err != nil {
+				if !another(err) && !errors.Is(err, errMoved) { // which the log has, or which is gone
+					h.log.Warn("a key is not searched", "uid", s.identifier(o.name), "error", err)
+				}
+				continue
 			}
 			if sees(q, number, shown) && shown.Attributes.InStorage(q.Storage) && shown.Matches(q.Attributes, now) && q.Admits(shown) {
 				date, _ := kmip.Get[time.Time](shown.Attributes, ttlv.TagInitialDate)
@@ -106,6 +114,10 @@ func (c *connection) survey(ctx context.Context, s session) ([]*object, error) {
 			if o == nil || o.class != class || o.gone.Load() || old(o.seen.Load(), listedAge) {
 				if o, err = c.describe(s, h); err != nil {
 					return nil, c.disturbed(s, err)
+				}
+				if last := known[h]; last != nil && !c.proof.reuses && o.same(last) {
+					o.print.Store(last.print.Load())
+					o.refused.Store(last.refused.Load())
 				}
 			}
 			byName[o.plain] = append(byName[o.plain], o)

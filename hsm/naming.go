@@ -123,8 +123,10 @@ func (o *object) called(name string) *object {
 		return o
 	}
 	c := &object{conn: o.conn, handle: o.handle, class: o.class, kind: o.kind, label: o.label, id: o.id, name: name, plain: o.plain, rank: o.rank,
-		bits: o.bits, public: o.public, flags: o.flags, curve: o.curve}
+		bits: o.bits, public: o.public, flags: o.flags, curve: o.curve, check: o.check}
 	c.seen.Store(o.seen.Load())
+	c.print.Store(o.print.Load())
+	c.refused.Store(o.refused.Load())
 	return c
 }
 
@@ -227,7 +229,7 @@ func (c *connection) catalogue(byName map[string][]*object, changes uint64) []*o
 	return all
 }
 
-// keep remembers what a list showed; keys that had a name alone and share it now are found anew.
+// keep remembers what a list showed; keys that had a name alone and share it now, or whose name is another one's, are found anew.
 func (c *connection) keep(all []*object, byName map[string][]*object, changes uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -243,7 +245,10 @@ func (c *connection) keep(all []*object, byName map[string][]*object, changes ui
 		}
 	}
 	for _, o := range all {
-		if c.objects[o.name] == nil {
+		if known := c.objects[o.name]; known == nil || known.handle != o.handle {
+			if known != nil {
+				known.gone.Store(true)
+			}
 			c.objects[o.name] = o
 		}
 	}

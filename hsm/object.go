@@ -1,6 +1,7 @@
 package hsm
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -31,11 +32,14 @@ type object struct {
 	public    crypto.PublicKey // *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey: of a public key, and of an RSA private key
 	flags     map[uint]bool    // CKA_ENCRYPT and the like, where the token tells
 	curve     elliptic.Curve
+	check     []byte // CKA_CHECK_VALUE
 
 	seen      atomic.Int64 // when the token last confirmed it, in Unix nanoseconds
 	gone      atomic.Bool  // the handle means nothing any more
 	destroyed atomic.Bool  // by us: what comes under its name later is another key
 	shown     atomic.Pointer[shown]
+	print     atomic.Pointer[string] // its fingerprint, once it was read
+	refused   atomic.Bool            // it is another key than the one that is known by its name, and the log says so
 }
 
 // described are the attributes that make an object.
@@ -44,7 +48,7 @@ var described = []uint{
 	pkcs11.CKA_VALUE_LEN, pkcs11.CKA_MODULUS, pkcs11.CKA_PUBLIC_EXPONENT, pkcs11.CKA_EC_PARAMS, pkcs11.CKA_EC_POINT,
 	pkcs11.CKA_SENSITIVE, pkcs11.CKA_ALWAYS_SENSITIVE, pkcs11.CKA_EXTRACTABLE, pkcs11.CKA_NEVER_EXTRACTABLE,
 	pkcs11.CKA_ENCRYPT, pkcs11.CKA_DECRYPT, pkcs11.CKA_SIGN, pkcs11.CKA_VERIFY, pkcs11.CKA_WRAP, pkcs11.CKA_UNWRAP,
-	pkcs11.CKA_DERIVE,
+	pkcs11.CKA_DERIVE, pkcs11.CKA_CHECK_VALUE, pkcs11.CKA_ALWAYS_AUTHENTICATE,
 }
 
 // describe reads an object. It runs in a session.
@@ -53,8 +57,14 @@ func (c *connection) describe(s session, h handle) (*object, error) {
 	if err != nil {
 		return nil, err
 	}
+	return c.objectOf(h, t), nil
+}
+
+// objectOf is the object with the attributes that are described.
+func (c *connection) objectOf(h handle, t template) *object {
 	o := &object{conn: c, handle: h, class: t.number(pkcs11.CKA_CLASS), kind: t.number(pkcs11.CKA_KEY_TYPE),
-		label: string(t.get(pkcs11.CKA_LABEL)), id: string(t.get(pkcs11.CKA_ID)), flags: map[uint]bool{}}
+		label: string(t.get(pkcs11.CKA_LABEL)), id: string(t.get(pkcs11.CKA_ID)), flags: map[uint]bool{},
+		check: bytes.Clone(t.get(pkcs11.CKA_CHECK_VALUE))}
 	o.plain, o.rank = nameOf(o.class, o.label, o.id)
 	o.name = o.plain
 	for _, a := range t {
@@ -83,7 +93,7 @@ func (c *connection) describe(s session, h handle) (*object, error) {
 		o.bits = int32(8 * t.number(pkcs11.CKA_VALUE_LEN))
 	}
 	o.seen.Store(time.Now().UnixNano())
-	return o, nil
+	return o
 }
 
 // point reads CKA_EC_POINT: an OCTET STRING around the point, or as some tokens have it the point itself. It answers an
@@ -207,7 +217,11 @@ func (c *connection) lookup(ctx context.Context, s session, name string) (*objec
 
 // confirm asks the token whether a handle still is that object. The error of one that is not is none: false.
 func (c *connection) confirm(s session, o *object) (bool, error) {
-	t, err := c.module.lib.attributes(s, o.handle, []uint{pkcs11.CKA_CLASS, pkcs11.CKA_LABEL, pkcs11.CKA_ID})
+	types := []uint{pkcs11.CKA_CLASS, pkcs11.CKA_LABEL, pkcs11.CKA_ID}
+	if c.proof.reuses { // it may be that of another key of the name by now
+		types = described
+	}
+	t, err := c.module.lib.attributes(s, o.handle, types)
 	if faultOf(err) == faultObject {
 		c.forget(o)
 		return false, err // the session saw an error: run again on another one
@@ -217,6 +231,11 @@ func (c *connection) confirm(s session, o *object) (bool, error) {
 	}
 	if t.number(pkcs11.CKA_CLASS) != o.class || string(t.get(pkcs11.CKA_LABEL)) != o.label || string(t.get(pkcs11.CKA_ID)) != o.id {
 		return false, nil
+	}
+	if c.proof.reuses {
+		if again := c.objectOf(o.handle, t); !again.same(o) || !bytes.Equal(again.check, o.check) {
+			return false, nil
+		}
 	}
 	o.seen.Store(time.Now().UnixNano())
 	return true, nil

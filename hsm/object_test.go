@@ -137,13 +137,13 @@ func TestOtherProcess(t *testing.T) {
 	_, err = h.Object(t.Context(), uid("k"))
 	require.ErrorIs(t, err, kmip.ErrNotFound)
 
-	pkcs11Tool(t, label(t), "--keygen", "--key-type", "AES:32", "--label", "k")
-	require.NoError(t, encrypts(t.Context(), h, "k"))
-	remembered := h.slots[4].conn.Load().remembered("k")
+	pkcs11Tool(t, label(t), "--keygen", "--key-type", "AES:32", "--label", "theirs")
+	require.NoError(t, encrypts(t.Context(), h, "theirs"))
+	remembered := h.slots[4].conn.Load().remembered("theirs")
 	require.NotNil(t, remembered)
-	pkcs11Tool(t, label(t), "--delete-object", "--type", "secrkey", "--label", "k")
+	pkcs11Tool(t, label(t), "--delete-object", "--type", "secrkey", "--label", "theirs")
 	remembered.seen.Store(0) // a second later
-	_, err = h.Object(t.Context(), uid("k"))
+	_, err = h.Object(t.Context(), uid("theirs"))
 	require.ErrorIs(t, err, kmip.ErrNotFound)
 }
 

@@ -21,9 +21,13 @@ func (h *HSM) Value(ctx context.Context, o *kmip.Object) (*kmip.Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	find := func(c *connection, ss session) (*object, error) { return c.lookup(ctx, ss, label) }
+	if k := tokenKey(o); k != nil { // no other key that has its name by now
+		find = func(c *connection, ss session) (*object, error) { return k.object(ctx, c, ss) }
+	}
 	var v *kmip.Value
 	err = s.do(ctx, func(c *connection, ss session) error {
-		o, err := c.lookup(ctx, ss, label)
+		o, err := find(c, ss)
 		if err != nil {
 			return err
 		}

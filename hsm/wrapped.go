@@ -137,7 +137,7 @@ func (h *HSM) wrapping(ctx context.Context, uid string, another bool) (*key, err
 	if err != nil {
 		return nil, err
 	}
-	o, err := s.object(ctx, label)
+	o, _, err := h.find(ctx, s, label)
 	if err != nil {
 		return nil, wrappingMissing(uid, err)
 	}
