@@ -261,7 +261,9 @@ func hsmKeysCommand() *cobra.Command {
 		Use:   "keys [SLOT]",
 		Short: "List the keys in a slot's token, also those that no client can name",
 		Long: "List the keys in a slot's token as the token tells them, and whether something is stored of each: one of the class \"gone\" is not\n" +
-			"in the token any more, and strongroomd hsm prune forgets it. A key without a unique identifier has neither label nor CKA_ID,\n" +
+			"in the token any more, and strongroomd hsm prune forgets it. \"of another\" is stored what a key before had under that name, and this\n" +
+			"one is refused until strongroomd hsm adopt says what it is; \"by name\" what is not bound to the key, as the token does not tell it from\n" +
+			"the next one of that name. A key without a unique identifier has neither label nor CKA_ID,\n" +
 			"or shares both with another one: no client can name it before that is mended (pkcs11-tool --set-id).",
 		Example: "  strongroomd hsm keys 4 --config /etc/strongroom/strongroom.toml",
 		Args:    arguments(cobra.MaximumNArgs(1)),
@@ -275,11 +277,24 @@ func hsmKeysCommand() *cobra.Command {
 				yes := map[bool]string{true: "yes", false: "no"}
 				return show(cmd, keys, "UNIQUE IDENTIFIER\tLABEL\tID\tCLASS\tTYPE\tBITS\tSENSITIVE\tEXTRACTABLE\tUSAGE\tSTORED\tNAMES\tGRANTS", func(k hsm.KeyInfo) []any {
 					return []any{dash(k.UniqueIdentifier), dash(k.Label), dash(k.ID), k.Class, dash(k.Type), k.Bits, yes[k.Sensitive], yes[k.Extractable],
-						dash(strings.Join(k.Usage, ",")), yes[k.Recorded], dash(strings.Join(k.Names, ",")), k.Grants}
+						dash(strings.Join(k.Usage, ",")), storedOf(&k), dash(strings.Join(k.Names, ",")), k.Grants}
 				})
 			})
 		},
 	}
+}
+
+// storedOf says whether something is stored of a key.
+func storedOf(k *hsm.KeyInfo) string {
+	switch {
+	case !k.Recorded:
+		return "no"
+	case k.Another:
+		return "of another"
+	case k.Fingerprint == "":
+		return "by name"
+	}
+	return "yes"
 }
 
 // dash stands for nothing.

@@ -165,12 +165,19 @@ func hsmAdoptCommand() *cobra.Command {
 token's flags allow, links between the halves of a pair, names and tags. Such keys can be used before, by their label; what is
 kept of them is what Locate finds them by, and what Activate, Revoke and Re-key change. A key may be adopted again: what it has stays.
 
+A key that has the name of another one, which something is stored of, is refused to everybody until the operator says what it is: with
+--replace it is a new key, and what is stored of the other is forgotten, its grants with it; with --same-key it is that one all the
+same, and what is stored stays.
+
 LABEL is that of the key, or its whole identifier as strongroomd hsm keys shows it; the public half of a private key goes with it. A
 running server does it; where none runs the command does, on the database itself.`,
-		Example: "  strongroomd hsm adopt --all --dry-run\n  strongroomd hsm adopt --slot 4 payments --name payments-2026 --tag finance",
+		Example: "  strongroomd hsm adopt --all --dry-run\n  strongroomd hsm adopt --slot 4 payments --name payments-2026 --tag finance\n  strongroomd hsm adopt --slot 4 payments --replace",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if a.All == (len(args) > 0) {
 				return misuse{errors.New("say which keys: LABELs, or --all")}
+			}
+			if a.Replace && a.SameKey {
+				return misuse{errors.New("--replace and --same-key exclude one another")}
 			}
 			number, err := numberOf(cmd, slot)
 			if err != nil {
@@ -185,6 +192,11 @@ running server does it; where none runs the command does, on the database itself
 				err = show(cmd, list, "UNIQUE IDENTIFIER\tCLASS\tTYPE\tBITS\tUSAGE\tNAMES\tTAGS\tRESULT", func(k hsm.Adopted) []any {
 					return []any{k.UniqueIdentifier, k.Class, k.Type, k.Bits, dash(strings.Join(k.Usage, ",")), dash(strings.Join(k.Names, ",")), dash(strings.Join(k.Tags, ",")), k.Result}
 				})
+				others := slices.DeleteFunc(list, func(k hsm.Adopted) bool { return k.Result != hsm.ResultAnother })
+				if err == nil && len(others) > 0 {
+					err = fmt.Errorf("keys that are not the ones that something is stored of: %d, %s for one: say --replace where they are new ones, --same-key where they are not",
+						len(others), plain(others[0].UniqueIdentifier))
+				}
 				if err != nil || !clean {
 					return err
 				}
@@ -203,6 +215,8 @@ running server does it; where none runs the command does, on the database itself
 	f.StringArrayVarP(&a.Tags, "tag", "t", nil, "`WORD` to find them by (may be repeated)")
 	f.BoolVar(&a.DryRun, "dry-run", false, "tell what would be done, and change nothing")
 	f.BoolVar(&clean, "clean", false, "forget what is stored of keys that are gone, as hsm prune does")
+	f.BoolVar(&a.Replace, "replace", false, "keys that are not the ones that something is stored of are new ones: forget that, grants included")
+	f.BoolVar(&a.SameKey, "same-key", false, "they are the ones that something is stored of, whatever they show")
 	f.BoolVar(&a.Token, "new-token", false, "the token is another one than before, and has the keys of that one")
 	return cmd
 }
@@ -213,7 +227,8 @@ func hsmPruneCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "prune [--slot N]",
 		Short: "Forget what is stored of keys that are not in their token any more",
-		Long: `Forget the names, dates, states and grants that are stored of keys which somebody destroyed in the token. Nothing is forgotten while
+		Long: `Forget the names, dates, states and grants that are stored of keys which somebody destroyed in the token, also where another key has
+the name by now: that one is then a key of which nothing is stored. Nothing is forgotten while
 the token is away, when another token sits in the slot, or when none of the keys is in it: a token that was restored may need a
 moment. A running server does it; where none runs the command does, on the database itself.`,
 		Example: "  strongroomd hsm prune --dry-run\n  strongroomd hsm prune --slot 4",
@@ -228,8 +243,9 @@ moment. A running server does it; where none runs the command does, on the datab
 				if err != nil {
 					return err
 				}
-				return show(cmd, left, "UNIQUE IDENTIFIER\tNAMES\tGRANTS\tFORGOTTEN", func(l hsm.Left) []any {
-					return []any{l.UniqueIdentifier, dash(strings.Join(l.Names, ",")), l.Grants, map[bool]string{true: "yes", false: "no"}[l.Forgotten]}
+				return show(cmd, left, "UNIQUE IDENTIFIER\tKEY\tNAMES\tGRANTS\tFORGOTTEN", func(l hsm.Left) []any {
+					return []any{l.UniqueIdentifier, map[bool]string{true: "another", false: "gone"}[l.Another], dash(strings.Join(l.Names, ",")), l.Grants,
+						map[bool]string{true: "yes", false: "no"}[l.Forgotten]}
 				})
 			})
 		},
@@ -261,6 +277,7 @@ func records(cmd *cobra.Command, number uint32, keys []hsm.KeyInfo) []hsm.KeyInf
 			at = len(keys) - 1
 		}
 		keys[at].Recorded, keys[at].Names, keys[at].Grants = true, k.Names, k.Grants
+		keys[at].Fingerprint, keys[at].Another = k.Fingerprint, k.Another
 		if keys[at].Bits <= 0 { // SoftHSM does not tell, of a key that it unwrapped
 			keys[at].Bits = k.Bits
 		}
