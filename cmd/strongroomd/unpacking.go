@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"strongroom/conf"
 	"strongroom/hsm"
@@ -337,9 +338,9 @@ func (u *unpacking) missing(ctx context.Context, b *backends) error {
 	return errors.Join(missing...)
 }
 
-// place moves everything where it belongs, the configuration last: where it is, all is. When it does not succeed to the end, nothing
+// place puts everything where it belongs, the configuration last: where it is, all is. When it does not succeed to the end, nothing
 // stays.
-func (u *unpacking) place() error {
+func (u *unpacking) place() (err error) {
 	targets := u.targets()
 	paths := slices.SortedFunc(maps.Keys(targets), func(a, b string) int {
 		if (a == u.config.File()) != (b == u.config.File()) {
@@ -350,32 +351,124 @@ func (u *unpacking) place() error {
 		}
 		return strings.Compare(a, b)
 	})
-	var from []string
-	for _, path := range paths {
-		from = append(from, targets[path])
+	var made []string // folders, files to copy to, and then what is in its place
+	defer func() {
+		if err == nil {
+			return
+		}
+		err = fmt.Errorf("putting the package in place: %w", err)
+		for _, undo := range slices.Backward(made) {
+			if e := os.Remove(undo); !errors.Is(e, fs.ErrNotExist) {
+				err = errors.Join(err, e)
+			}
+		}
+	}()
+	var from, copies []string
+	for i, path := range paths {
+		folders, err := makeFolders(filepath.Dir(path))
+		made = append(made, folders...)
+		if err != nil {
+			return err
+		}
+		far, err := otherMount(u.staging.path, filepath.Dir(path))
+		if err != nil {
+			return err
+		}
+		source := targets[path]
+		if far { // no link leads there: a copy beside the place is what is moved
+			source = filepath.Join(filepath.Dir(path), fmt.Sprintf("%s-%d", filepath.Base(u.staging.path), i))
+			if err := seal.NewFile(source, func(io.Writer) error { return nil }); err != nil {
+				return err
+			}
+			copies, made = append(copies, source), append(made, source)
+		}
+		from = append(from, source)
 	}
-	if err := u.staging.announce(from, paths); err != nil {
+	if err := u.staging.announce(slices.Concat(copies, from), slices.Concat(copies, paths)); err != nil {
 		return err
 	}
-	var moved []string
-	for _, path := range paths {
-		err := os.MkdirAll(filepath.Dir(path), 0o700)
-		if err == nil {
-			err = os.Link(targets[path], path) // refuses what is there, where a rename would replace it
+	for i, path := range paths {
+		if err := placeFile(targets[path], from[i], path); err != nil {
+			return err
 		}
-		if err == nil && strings.HasSuffix(path, ".crt") {
-			err = os.Chmod(path, 0o644)
-		}
-		if err != nil {
-			for _, undo := range moved {
-				err = errors.Join(err, os.Remove(undo))
+		made = append(made, path)
+		if strings.HasSuffix(path, ".crt") {
+			if err := os.Chmod(path, 0o644); err != nil {
+				return err
 			}
-			return fmt.Errorf("putting the package in place: %w", err)
 		}
-		moved = append(moved, path)
+		if err := syncFolder(filepath.Dir(path)); err != nil {
+			return err
+		}
 		crash.At("restore-placed")
 	}
 	return nil
+}
+
+// placeFile gives a file a name that must not be there, whole or not at all: by way of a copy, an empty file beside its place, where that
+// is another than the file itself.
+func placeFile(file, copied, to string) error {
+	if file != copied {
+		if err := fill(copied, file); err != nil {
+			return err
+		}
+	}
+	if err := os.Link(copied, to); err != nil { // refuses what is there, where a rename would replace it
+		return err
+	}
+	if file != copied {
+		return os.Remove(copied)
+	}
+	return nil
+}
+
+// fill writes the content of a file into an empty one.
+func fill(to, from string) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Sync(), out.Close())
+}
+
+// otherMount says whether no link leads from one folder to the other: they are on two file systems, or on two mounts of one.
+func otherMount(a, b string) (bool, error) {
+	var of [2]unix.Statx_t
+	for i, path := range []string{a, b} {
+		if err := unix.Statx(unix.AT_FDCWD, path, 0, unix.STATX_MNT_ID, &of[i]); err != nil {
+			return false, fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	return of[0].Dev_major != of[1].Dev_major || of[0].Dev_minor != of[1].Dev_minor || of[0].Mnt_id != of[1].Mnt_id, nil
+}
+
+// makeFolders makes a folder and those that it is in, and lists the ones that were not there.
+func makeFolders(path string) (made []string, err error) {
+	if _, err := os.Stat(path); err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if made, err = makeFolders(filepath.Dir(path)); err != nil {
+		return made, err
+	}
+	if err := os.Mkdir(path, 0o700); err != nil {
+		return made, err
+	}
+	return append(made, path), syncFolder(filepath.Dir(path))
+}
+
+// syncFolder sees to it that names in a folder are on the disk.
+func syncFolder(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
 
 // tell says what was found, and what to do next.
