@@ -31,22 +31,30 @@ const masterFlag = "master key `SOURCE` (a file, \"-\", env:NAME, credential:NAM
 
 func backupCreateCommand() *cobra.Command {
 	master := ""
+	var k keeping
 	cmd := &cobra.Command{
 		Use:   "create FILE",
 		Short: "Write a backup, of a server that runs or of one that does not",
 		Long: `Write the database as it is at one moment, the configuration, certificates and encrypted key files into FILE, which must not be there
 yet. All that is secret in it is under the root key, or under keys in tokens: the backup holds neither the master key nor a PIN,
-nor the tokens' keys; keep those elsewhere. Clients' files (clients/) and the audit log are not in it.`,
+nor the tokens' keys; keep those elsewhere. The audit log is in it with --with-audit, as it is now: the restored server goes on with its
+chain. Never in it are the clients' files (clients/), which are private keys in clear, and parts of the audit log that were renamed.`,
 		Example: "  strongroomd backup create /mnt/backup/strongroom-$(date +%F).tar",
 		Args:    arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := createPackage(cmd, args[0], master, "backup create", "/backup/create", writeBackup); err != nil {
+			path, left := "/backup/create", "the audit log (--with-audit) and the clients' files (clients/)"
+			if k.audit {
+				path, left = path+"?audit", "the clients' files (clients/)"
+			}
+			if err := createPackage(cmd, args[0], master, "backup create", path, k.write); err != nil {
 				return err
 			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "Wrote %s. It opens with what opens the root key: %s does not hold that.\n", args[0], filepath.Base(args[0]))
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "Wrote %s. It opens with what opens the root key: %s does not hold that.\n"+
+				"Not in it: the master key, PINs, keys in tokens, %s.\n", args[0], filepath.Base(args[0]), left)
 			return err
 		},
 	}
+	cmd.Flags().BoolVar(&k.audit, "with-audit", false, "put the audit log as it is now into the backup")
 	cmd.Flags().StringVarP(&master, "master-key", "m", "", masterFlag)
 	return cmd
 }
@@ -91,7 +99,7 @@ func fetch(ctx context.Context, c *conf.Config, path string, w io.Writer) error 
 func packages(c func() *conf.Config, s *store.Store, log *operatorLog) map[string]http.HandlerFunc {
 	return map[string]http.HandlerFunc{
 		"POST /backup/create": log.stream("backup create", func(q *http.Request, w io.Writer) error {
-			return writeBackup(q.Context(), c(), s, w)
+			return keeping{audit: q.URL.Query().Has("audit")}.write(q.Context(), c(), s, w)
 		}),
 		"POST /standby/create": log.stream("standby create", func(q *http.Request, w io.Writer) error {
 			b := &standby{hosts: q.URL.Query()["host"], database: q.URL.Query().Has("database")}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ type packing struct {
 	store  *store.Store
 	files  []seal.Source
 	remove []string // temporary files
+	open   *os.File // the audit log; nil without
 }
 
 // close removes what was made on the way.
@@ -32,6 +34,9 @@ func (p *packing) close() error {
 	var errs []error
 	for _, path := range p.remove {
 		errs = append(errs, os.Remove(path))
+	}
+	if p.open != nil {
+		errs = append(errs, p.open.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -101,7 +106,44 @@ func (p *packing) database(ctx context.Context) error {
 	}
 	p.remove = append(p.remove, snapshot)
 	p.add(p.config.KeyName(path), snapshot)
+	p.files[len(p.files)-1].Quotes = true // names of objects
 	return nil
+}
+
+// audit adds the audit log, as far as its lines are whole now: the server goes on writing it.
+func (p *packing) audit() (err error) {
+	path := p.config.Audit.File
+	if p.open, err = os.Open(path); err != nil {
+		return err
+	}
+	size, err := wholeLines(p.open)
+	if err == nil {
+		p.files = append(p.files, seal.Source{Name: p.config.KeyName(path), Quotes: true, Open: func() (io.ReadCloser, error) {
+			return io.NopCloser(io.NewSectionReader(p.open, 0, size)), nil
+		}})
+	}
+	return err
+}
+
+// wholeLines is the length of a file up to the end of its last whole line.
+func wholeLines(f *os.File) (size int64, err error) {
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	part := make([]byte, 64<<10)
+	for end := info.Size(); end > 0; {
+		begin := max(0, end-int64(len(part)))
+		n, err := f.ReadAt(part[:end-begin], begin)
+		if err != nil {
+			return 0, err
+		}
+		if last := bytes.LastIndexByte(part[:n], '\n'); last >= 0 {
+			return begin + int64(last) + 1, nil
+		}
+		end = begin
+	}
+	return 0, nil
 }
 
 // write writes the package.
@@ -114,8 +156,13 @@ func (p *packing) write(ctx context.Context, w io.Writer, kind, host string) err
 	return p.store.Root().WritePackage(ctx, w, m, p.files)
 }
 
-// writeBackup writes everything that an empty machine needs, but for what protects the root key.
-func writeBackup(ctx context.Context, c *conf.Config, s *store.Store, w io.Writer) (err error) {
+// A keeping is a backup that is wanted.
+type keeping struct {
+	audit bool // with the audit log
+}
+
+// write writes everything that an empty machine needs, but for what protects the root key.
+func (k keeping) write(ctx context.Context, c *conf.Config, s *store.Store, w io.Writer) (err error) {
 	p := &packing{config: c, store: s}
 	defer func() { err = errors.Join(err, p.close()) }()
 	p.common()
@@ -128,6 +175,11 @@ func writeBackup(ctx context.Context, c *conf.Config, s *store.Store, w io.Write
 	}
 	if err := p.database(ctx); err != nil {
 		return err
+	}
+	if k.audit {
+		if err := p.audit(); err != nil {
+			return err
+		}
 	}
 	host, _ := os.Hostname()
 	return p.write(ctx, w, seal.KindBackup, host)
