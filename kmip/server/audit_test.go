@@ -369,8 +369,8 @@ func TestAuditDiskFull(t *testing.T) {
 	for i := range 10 {
 		s.Write(event(i))
 	}
-	require.Eventually(t, a.stuck.Load, time.Minute, time.Millisecond)
-	require.Contains(t, log.String(), "cannot be written")
+	told := func() bool { return strings.Contains(log.String(), "cannot be written") }
+	require.Eventually(t, func() bool { return a.stuck.Load() && told() }, time.Minute, time.Millisecond)
 	require.ErrorContains(t, a.Reopen(), "cannot be written")
 	done := make(chan struct{})
 	go func() {
