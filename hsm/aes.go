@@ -3,7 +3,7 @@ package hsm
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
+	"io"
 
 	"github.com/miekg/pkcs11"
 
@@ -36,7 +36,7 @@ func (k *aesKey) Encrypt(ctx context.Context, r *kmip.EncryptRequest) (*kmip.Enc
 		}
 		return &kmip.EncryptResponse{UniqueIdentifier: r.UniqueIdentifier, Data: data}, nil
 	}
-	iv, err := c.newIV(p, r.IVCounterNonce)
+	iv, err := c.newIV(k.slot.Random, p, r.IVCounterNonce)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +98,9 @@ func (k *aesKey) Wrap(ctx context.Context, p *kmip.CryptographicParameters, mate
 		return k.wrapKey(ctx, row, material)
 	}
 	iv := make([]byte, ciphers[row].iv)
-	rand.Read(iv)
+	if _, err := io.ReadFull(k.slot.Random, iv); err != nil {
+		return nil, err
+	}
 	sealed, err := k.seal(ctx, row, iv, nil, nil, material)
 	if err != nil {
 		return nil, err
@@ -159,7 +161,7 @@ func (c *cipher) fits(data, iv, additional, tag []byte) error {
 }
 
 // newIV is a copy of the client's IV, for a token may write another one into it, or a random one.
-func (c *cipher) newIV(p *kmip.CryptographicParameters, client []byte) ([]byte, error) {
+func (c *cipher) newIV(random io.Reader, p *kmip.CryptographicParameters, client []byte) ([]byte, error) {
 	switch {
 	case len(client) > 0 && p.RandomIV != nil && *p.RandomIV:
 		return nil, contradiction("the request has an IV and asks for a random one")
@@ -171,8 +173,8 @@ func (c *cipher) newIV(p *kmip.CryptographicParameters, client []byte) ([]byte, 
 		return nil, errMissingIV
 	}
 	iv := make([]byte, c.iv)
-	rand.Read(iv)
-	return iv, nil
+	_, err := io.ReadFull(random, iv)
+	return iv, err
 }
 
 // mechanism is the proven mechanism of a row.

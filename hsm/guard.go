@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -326,7 +327,7 @@ func (g *Guard) Wrap(ctx context.Context, key, authenticated []byte) (wrapped []
 		case pkcs11.CKM_AES_CBC_PAD:
 			wrapped, err = c.guardCBC(s, o, mac, key, authenticated)
 		default:
-			wrapped, err = seal(o.public, g.parameters(), key)
+			wrapped, err = seal(g.slot.Random, o.public, g.parameters(), key)
 		}
 		return err
 	})
@@ -341,7 +342,9 @@ func (g *Guard) parameters() *kmip.CryptographicParameters {
 // guardGCM gives IV, ciphertext and tag. The IV is read back: some tokens choose their own.
 func (c *connection) guardGCM(s session, o *object, key, authenticated []byte) ([]byte, error) {
 	m := mechanism{Type: pkcs11.CKM_AES_GCM, Parameter: parameterGCM, IV: make([]byte, 12), Extra: authenticated}
-	rand.Read(m.IV)
+	if _, err := io.ReadFull(c.slot.Random, m.IV); err != nil {
+		return nil, err
+	}
 	out, err := c.module.lib.encrypt(s, &m, o.handle, key, len(key)+32)
 	if err != nil {
 		return nil, err
@@ -352,7 +355,9 @@ func (c *connection) guardGCM(s session, o *object, key, authenticated []byte) (
 // guardCBC gives IV, ciphertext and MAC.
 func (c *connection) guardCBC(s session, o, mac *object, key, authenticated []byte) ([]byte, error) {
 	m := mechanism{Type: pkcs11.CKM_AES_CBC_PAD, Parameter: parameterIV, IV: make([]byte, 16)}
-	rand.Read(m.IV)
+	if _, err := io.ReadFull(c.slot.Random, m.IV); err != nil {
+		return nil, err
+	}
 	out, err := c.module.lib.encrypt(s, &m, o.handle, key, len(key)+32)
 	if err != nil {
 		return nil, err

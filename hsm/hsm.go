@@ -2,8 +2,10 @@ package hsm
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"os/exec"
@@ -52,6 +54,10 @@ type Slot struct {
 
 	// PIN reads the user PIN, at every login. What it returns is wiped after use.
 	PIN func() ([]byte, error)
+
+	// Random is where the IVs and seeds of OAEP come from that are made here for keys in the token, nil for crypto/rand. It is safe for
+	// concurrent use.
+	Random io.Reader
 
 	MaxSessions int           // used at once; 0 means 64; the token may allow fewer
 	Wait        time.Duration // how long a request waits for a session or for the token; 0 means 10 s
@@ -138,6 +144,9 @@ func newSlot(s Slot, m *module, log *slog.Logger) *slot {
 	}
 	if s.Wait == 0 {
 		s.Wait = 10 * time.Second
+	}
+	if s.Random == nil {
+		s.Random = rand.Reader
 	}
 	return &slot{Slot: s, module: m, log: log, connecting: make(chan struct{}, 1), contents: newGate()}
 }

@@ -3,8 +3,8 @@ package hsm
 import (
 	"context"
 	"crypto"
-	"crypto/rand"
 	"crypto/rsa"
+	"io"
 	"slices"
 	"sync/atomic"
 
@@ -82,8 +82,8 @@ func bare(iv, additional, tag []byte) error {
 	return nil
 }
 
-// seal encrypts with a public key, in software.
-func seal(public crypto.PublicKey, p *kmip.CryptographicParameters, message []byte) ([]byte, error) {
+// seal encrypts with a public key, in software, with padding of random bytes.
+func seal(random io.Reader, public crypto.PublicKey, p *kmip.CryptographicParameters, message []byte) ([]byte, error) {
 	key, ok := public.(*rsa.PublicKey)
 	if !ok {
 		return nil, kmip.Errorf(kmip.ResultReasonOperationNotSupported, "the token does not tell the public key")
@@ -97,11 +97,11 @@ func seal(public crypto.PublicKey, p *kmip.CryptographicParameters, message []by
 	}
 	var sealed []byte
 	if pad.oaep {
-		sealed, err = rsa.EncryptOAEPWithOptions(rand.Reader, key, message,
+		sealed, err = rsa.EncryptOAEPWithOptions(random, key, message,
 			&rsa.OAEPOptions{Hash: digests[pad.hash].hash, MGFHash: digests[pad.mask].hash, Label: pad.label})
 	} else {
 		//lint:ignore SA1019 for clients that know nothing else; OAEP is the default
-		sealed, err = rsa.EncryptPKCS1v15(rand.Reader, key, message)
+		sealed, err = rsa.EncryptPKCS1v15(random, key, message)
 	}
 	if err != nil {
 		return nil, kmip.Errorf(kmip.ResultReasonCryptographicFailure, "encrypting with RSA: %w", err)
@@ -117,7 +117,7 @@ func (k *rsaPublicKey) Encrypt(_ context.Context, r *kmip.EncryptRequest) (*kmip
 	if err := bare(r.IVCounterNonce, r.AuthenticatedEncryptionAdditionalData, nil); err != nil {
 		return nil, err
 	}
-	data, err := seal(k.first.public, k.parameters(r.CryptographicParameters, forEncryption), r.Data)
+	data, err := seal(k.slot.Random, k.first.public, k.parameters(r.CryptographicParameters, forEncryption), r.Data)
 	if err != nil {
 		return nil, err
 	}
@@ -126,12 +126,12 @@ func (k *rsaPublicKey) Encrypt(_ context.Context, r *kmip.EncryptRequest) (*kmip
 
 // Wrap protects key material as Encrypt does data.
 func (k *rsaPublicKey) Wrap(_ context.Context, p *kmip.CryptographicParameters, material []byte) ([]byte, error) {
-	return seal(k.first.public, k.parameters(p, forWrapping), material)
+	return seal(k.slot.Random, k.first.public, k.parameters(p, forWrapping), material)
 }
 
 // Wrap computes with the public half, as Unwrap on that computes with this one.
 func (k *rsaKey) Wrap(_ context.Context, p *kmip.CryptographicParameters, material []byte) ([]byte, error) {
-	return seal(k.first.public, k.parameters(p, forWrapping), material)
+	return seal(k.slot.Random, k.first.public, k.parameters(p, forWrapping), material)
 }
 
 // Decrypt decrypts in the token.

@@ -13,6 +13,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"math/big"
 	"slices"
 
@@ -284,7 +285,9 @@ func (c *connection) wrapInto(s session, kek, target handle, w *wrapped) error {
 		return unsupported("slot %d: the token wraps secret keys of multiples of 64 bits only, not %d", c.slot.Number, w.bits)
 	}
 	w.ckm, w.iv = m.ckm, make([]byte, m.iv)
-	rand.Read(w.iv)
+	if _, err := io.ReadFull(c.slot.Random, w.iv); err != nil {
+		return err
+	}
 	how := mechanism{Type: m.ckm, Parameter: m.parameter, IV: w.iv}
 	var err error
 	w.blob, err = c.module.lib.wrap(s, &how, kek, target, int(w.bits)+1024)

@@ -30,6 +30,10 @@ func (r Random) Reader(ctx context.Context, owner string, a Attributes, purpose 
 	return nil, nil
 }
 
+// An IVs gives the random bytes of IVs, salts and random padding that a key of owner, with the attributes a, makes in use. Reading
+// them never fails, and is safe for concurrent use. It answers nil where crypto/rand will do. The purpose is as with Random.
+type IVs func(owner string, a Attributes, purpose string) io.Reader
+
 // AsksEntropy says whether the attributes of a request ask for random bytes of a token too.
 func AsksEntropy(a Attributes) (bool, error) {
 	v, ok := a.Vendor(VendorClient, AttributeEntropy)

@@ -160,7 +160,7 @@ func TestRowsExchanged(t *testing.T) {
 	s, _ := guarded(t)
 	own := aesKey("own", "mallory")
 	require.NoError(t, s.Register(t.Context(), own, symmetric(material)))
-	k, err := soft.Open(symmetric(material), own.Attributes) // mallory has it
+	k, err := soft.Open(symmetric(material), own.Attributes, nil) // mallory has it
 	require.NoError(t, err)
 	p, err := seal.KeyProtector(keyReference+"own", k, own.Attributes)
 	require.NoError(t, err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 
 	"strongroom/kmip"
 	"strongroom/kmip/ttlv"
@@ -186,11 +187,24 @@ func (l *loader) Load(ctx context.Context) (kmip.Opened, error) {
 func (o *opened) open(r *row) {
 	v, err := decodeValue(o.plain)
 	if err == nil {
-		o.Opened, err = soft.Open(v, r.object.Attributes)
+		o.Opened, err = soft.Open(v, r.object.Attributes, r.ivs())
 	}
 	if err != nil {
 		o.Opened, o.err = nil, err
 	}
+}
+
+// ivs is where IVs and salts come from that the key makes, nil for crypto/rand. Those that everybody sees, and those that hide a
+// message or a private key, are kept apart.
+func (r *row) ivs() io.Reader {
+	if r.store.options.IVs == nil {
+		return nil
+	}
+	purpose := "IV"
+	if r.object.ObjectType() != kmip.ObjectTypeSymmetricKey {
+		purpose = "salt"
+	}
+	return r.store.options.IVs(r.owner(), r.object.Attributes, purpose)
 }
 
 // maxValue is the length in bytes of the longest material that is read back.

@@ -40,6 +40,9 @@ type Options struct {
 	// Random is where new keys, their data keys and IVs come from, nil for crypto/rand.
 	Random kmip.Random
 
+	// IVs is where IVs and salts come from that keys make in use, nil for crypto/rand.
+	IVs kmip.IVs
+
 	// Memory is how much is kept in memory of objects that were used or made last, in bytes; 0 for 32 MB. An object with
 	// the usual attributes takes 3 KB.
 	Memory int

@@ -81,7 +81,7 @@ func wrapHere(ctx context.Context, out io.Writer, c *conf.Config, master string,
 		return err
 	}
 	fmt.Fprintln(out, "The root key is open.")
-	answer, err := newSealer(c, b.store, b.hsm, discard).switchTo(ctx, t)
+	answer, err := newSealer(c, b, discard).switchTo(ctx, t)
 	if err != nil {
 		return err
 	}

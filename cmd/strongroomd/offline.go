@@ -78,7 +78,7 @@ func unsealHere(ctx context.Context, c *conf.Config, b *backends, master string)
 // or a key in a token.
 func unsealer(c *conf.Config, b *backends, master string) (func(context.Context, *seal.Root) error, error) {
 	if master == "" {
-		here := newSealer(c, b.store, b.hsm, slog.New(slog.DiscardHandler))
+		here := newSealer(c, b, slog.New(slog.DiscardHandler))
 		return func(ctx context.Context, root *seal.Root) error {
 			return root.UnsealWith(ctx, here.find, here.masterKeys()...)
 		}, here.readStdin()

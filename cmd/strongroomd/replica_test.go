@@ -55,7 +55,7 @@ func (f *fleet) join(folder string, previous ...string) *member {
 		c.Seal.Previous = append(c.Seal.Previous, conf.Previous{Strategy: "software", MasterKeyFile: source})
 	}
 	m := &member{events: filepath.Join(f.t.TempDir(), "audit.jsonl")}
-	m.sealer = newSealer(c, f.store, nil, slog.New(slog.NewTextHandler(&m.log, nil)))
+	m.sealer = newSealer(c, &backends{store: f.store}, slog.New(slog.NewTextHandler(&m.log, nil)))
 	var err error
 	m.audit, err = server.OpenAudit(m.events, slog.New(slog.DiscardHandler))
 	require.NoError(f.t, err)

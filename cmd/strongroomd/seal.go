@@ -182,7 +182,7 @@ func withSealer(ctx context.Context, c *conf.Config, log *slog.Logger, f func(co
 	if err != nil {
 		return err
 	}
-	return errors.Join(f(ctx, newSealer(c, b.store, b.hsm, log)), b.close())
+	return errors.Join(f(ctx, newSealer(c, b, log)), b.close())
 }
 
 func sealUnsealCommand() *cobra.Command {

@@ -78,7 +78,7 @@ const statusTime = 5 * time.Second
 func (s *sealer) status(ctx context.Context) *sealStatus {
 	ctx, cancel := context.WithTimeout(ctx, statusTime)
 	defer cancel()
-	st := &sealStatus{Sealed: !s.root.Unsealed(), Running: true, Entropy: s.entropy(), ServerKeys: s.serverKeys(), Rewrap: s.moves.state(), Configured: s.conf.Seal.Strategy}
+	st := &sealStatus{Sealed: !s.root.Unsealed(), Running: true, Entropy: entropyText(s.conf, s.random), ServerKeys: s.serverKeys(), Rewrap: s.moves.state(), Configured: s.conf.Seal.Strategy}
 	t, err := s.root.Slots(ctx)
 	if err != nil {
 		st.Reason = err.Error()
@@ -172,14 +172,6 @@ func (s *sealer) token(ctx context.Context, active *seal.Slot, found health) *to
 		return st
 	}
 	return nil
-}
-
-// entropy is where random bytes come from.
-func (s *sealer) entropy() string {
-	if s.conf.Entropy.Mode == "off" {
-		return "off"
-	}
-	return fmt.Sprintf("%s (slot %d)", s.conf.Entropy.Mode, s.conf.Entropy.Slot)
 }
 
 // serverKeys are how the server's own keys are.

@@ -17,6 +17,7 @@ import (
 	"strongroom/kmip/server"
 	"strongroom/store"
 	"strongroom/store/crash"
+	"strongroom/store/entropy"
 	"strongroom/store/seal"
 )
 
@@ -27,7 +28,8 @@ type sealer struct {
 	conf    *conf.Config
 	store   *store.Store
 	root    *seal.Root
-	hsm     *hsm.HSM // nil without a module
+	hsm     *hsm.HSM        // nil without a module
+	random  *entropy.Source // nil without augmentation
 	log     *slog.Logger
 	audit   *server.Audit // nil before the server serves
 	purge   func() int    // forgets every unwrapped key
@@ -63,8 +65,8 @@ const (
 	longestUnseal  = 5 * time.Second
 )
 
-func newSealer(c *conf.Config, s *store.Store, h *hsm.HSM, log *slog.Logger) *sealer {
-	return &sealer{conf: c, store: s, root: s.Root(), hsm: h, log: log}
+func newSealer(c *conf.Config, b *backends, log *slog.Logger) *sealer {
+	return &sealer{conf: c, store: b.store, root: b.store.Root(), hsm: b.hsm, random: b.entropy, log: log}
 }
 
 // start opens the root key. A server whose HSM is away, and one whose operator is to unseal it, starts sealed; one whose master

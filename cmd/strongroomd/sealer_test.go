@@ -25,7 +25,7 @@ func TestWishDisagrees(t *testing.T) {
 	other, err := seal.CreateMasterKey(wanted, nil)
 	require.NoError(t, err)
 	require.NoError(t, db.Root().Init(t.Context(), key, nil))
-	s := newSealer(&conf.Config{DataDir: folder, Seal: conf.Seal{Strategy: "software", MasterKeyFile: wanted}}, db, nil, slog.New(slog.DiscardHandler))
+	s := newSealer(&conf.Config{DataDir: folder, Seal: conf.Seal{Strategy: "software", MasterKeyFile: wanted}}, &backends{store: db}, slog.New(slog.DiscardHandler))
 	s.learned = []string{used}
 	s.followWish(t.Context())
 	require.Contains(t, s.wished[0], "asks for "+other.Reference())

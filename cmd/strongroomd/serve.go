@@ -109,7 +109,7 @@ func serve(ctx context.Context, load func() (*conf.Config, error), log *slog.Log
 	}
 	defer func() { err = errors.Join(err, audit.Close()) }()
 
-	sealer := newSealer(c, backends.store, backends.hsm, log)
+	sealer := newSealer(c, backends, log)
 	sealer.audit, sealer.purge = audit, opened.Purge
 	if sealer.replica, err = newReplica(c.DataDir); err != nil {
 		return err
@@ -241,6 +241,9 @@ func (b *backends) tokens() kmip.Backend {
 }
 
 func (b *backends) close() error {
+	if b.entropy != nil {
+		b.entropy.Close()
+	}
 	if b.hsm != nil {
 		b.hsm.Close()
 	}
@@ -253,12 +256,13 @@ func openStores(ctx context.Context, c *conf.Config, opened kmip.Cache, log *slo
 		return nil, err
 	}
 	b := new(backends)
-	if b.store, err = store.Open(ctx, c.Store.URL, store.Options{Cache: opened, KeyEncryptionKey: c.KeyEncryptionKey, Protector: b.protector, Random: b.random(c), Log: log,
+	b.mix(c, log)
+	if b.store, err = store.Open(ctx, c.Store.URL, store.Options{Cache: opened, KeyEncryptionKey: c.KeyEncryptionKey, Protector: b.protector, Random: b.random(c), IVs: b.ivs(c), Log: log,
 		Token: b.wrapping(c), HSMWrappingKey: c.HSMWrappingKey}); err != nil {
 		return nil, err
 	}
 	if len(c.HSM) > 0 {
-		if b.hsm, err = hsm.Open(ctx, modulesOf(c), b.store, log); err != nil {
+		if b.hsm, err = hsm.Open(ctx, b.inTokens(c, modulesOf(c)), b.store, log); err != nil {
 			return nil, errors.Join(err, b.store.Close())
 		}
 	}

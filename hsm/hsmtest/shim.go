@@ -43,6 +43,7 @@ const (
 	Crash          // the process is ended
 	Constant       // the random bytes are all 0x5A
 	HangAfter      // the call is made, and then as Hang
+	Foreseen       // the random bytes are the numbers from 1 on, of 8 bytes each, counted by the process
 )
 
 // A plan is the layout of one function's part of the file that the shim reads, in words of 8 bytes.

@@ -10,6 +10,9 @@ import (
 	"crypto/sha512"
 	"errors"
 	"io"
+	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -32,11 +35,20 @@ var (
 // A Source mixes. It is safe for concurrent use.
 type Source struct {
 	token func(ctx context.Context, b []byte) error
+	log   *slog.Logger
+	alone atomic.Uint64 // reads of streams that got nothing of the token
 
-	mu    sync.Mutex
-	known map[[sha256.Size]byte]struct{} // digests of blocks of the last draws
-	ring  [][sha256.Size]byte            // the same, the oldest at next
-	next  int
+	life    context.Context // of what fills the pools of streams
+	end     context.CancelFunc
+	filling sync.WaitGroup
+
+	mu      sync.Mutex
+	known   map[[sha256.Size]byte]struct{} // digests of blocks of the last draws
+	ring    [][sha256.Size]byte            // the same, the oldest at next
+	next    int
+	streams map[string]*Stream // by purpose
+	away    error              // why the last pool of a stream was not filled; nil when it was
+	closed  bool
 
 	draws, failed, refused atomic.Uint64
 }
@@ -53,9 +65,58 @@ func (s *Source) Counts() Counts {
 	return Counts{Draws: s.draws.Load(), Failed: s.failed.Load(), Refused: s.refused.Load()}
 }
 
-// New makes a Source of a token, which fills b with random bytes or says why it cannot.
-func New(token func(ctx context.Context, b []byte) error) *Source {
-	return &Source{token: token, known: make(map[[sha256.Size]byte]struct{})}
+// New makes a Source of a token, which fills b with random bytes or says why it cannot. Close ends it.
+func New(token func(ctx context.Context, b []byte) error, log *slog.Logger) *Source {
+	s := &Source{token: token, log: log, known: map[[sha256.Size]byte]struct{}{}, streams: map[string]*Stream{}}
+	s.life, s.end = context.WithCancel(context.Background())
+	return s
+}
+
+// Close wipes what streams hold. What they give from then on is of the system alone; readers of before go on.
+func (s *Source) Close() {
+	s.mu.Lock()
+	s.closed = true
+	streams := slices.Collect(maps.Values(s.streams))
+	s.mu.Unlock()
+	s.end()
+	s.filling.Wait()
+	for _, t := range streams {
+		t.mu.Lock()
+		t.put(nil)
+		t.mu.Unlock()
+	}
+}
+
+// begin runs what fills a pool, unless the source is closed.
+func (s *Source) begin(fill func(context.Context)) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.filling.Go(func() { fill(s.life) })
+	}
+	return !s.closed
+}
+
+// Alone is how many reads of streams got nothing of the token since the source was made, and why it gives nothing now, nil if it does.
+func (s *Source) Alone() (reads uint64, why error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.alone.Load(), s.away
+}
+
+// tell notes whether a pool was filled, and logs it where that was otherwise before.
+func (s *Source) tell(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch before := s.away; {
+	case s.closed:
+		return
+	case err != nil && before == nil:
+		s.log.Error("the token gives no random bytes: IVs and salts are made of the system's alone, keys are not made", "err", err)
+	case err == nil && before != nil:
+		s.log.Info("the token gives random bytes again", "alone", s.alone.Load())
+	}
+	s.away = err
 }
 
 // Reader gives HKDF-SHA512(os(64) ‖ token(64), info = purpose), of a new draw for every 16,320 bytes: one that only ever sees the

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"log/slog"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -22,6 +23,13 @@ func counter(from uint64) func(context.Context, []byte) error {
 	}
 }
 
+func open(t testing.TB, token func(context.Context, []byte) error) *Source {
+	t.Helper()
+	s := New(token, slog.New(slog.DiscardHandler))
+	t.Cleanup(s.Close)
+	return s
+}
+
 func read(t *testing.T, r io.Reader, n int) string {
 	t.Helper()
 	b := make([]byte, n)
@@ -34,7 +42,7 @@ func read(t *testing.T, r io.Reader, n int) string {
 func TestX41MixesNotReplaces(t *testing.T) {
 	seen := map[string]bool{}
 	for range 100 {
-		s := New(counter(0))
+		s := open(t, counter(0))
 		for _, purpose := range []string{"a", "b"} {
 			seen[read(t, s.Reader(t.Context(), purpose), 32)] = true
 		}
@@ -45,7 +53,7 @@ func TestX41MixesNotReplaces(t *testing.T) {
 // TestReaderDrawsAnew: what one draw cannot give comes of the next.
 func TestReaderDrawsAnew(t *testing.T) {
 	draws := 0
-	s := New(func(_ context.Context, b []byte) error {
+	s := open(t, func(_ context.Context, b []byte) error {
 		require.Len(t, b, half)
 		draws++
 		rand.Read(b)
@@ -81,7 +89,7 @@ func TestFailsClosed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			call := 0
-			s := New(func(_ context.Context, b []byte) error { call++; return v.token(call, b) })
+			s := open(t, func(_ context.Context, b []byte) error { call++; return v.token(call, b) })
 			var err error
 			var r io.Reader
 			b := make([]byte, 48)
@@ -109,7 +117,7 @@ func fill(b []byte, with byte) {
 
 // TestForgetsOldDraws: the memory of what came is bounded.
 func TestForgetsOldDraws(t *testing.T) {
-	s := New(counter(0))
+	s := open(t, counter(0))
 	for range 2 * remembers {
 		read(t, s.Reader(t.Context(), "x"), 1)
 	}

@@ -127,8 +127,8 @@ func (e *Envelope) Size() int { return len(e.body) - tagSize }
 // A Lookup finds the protector that a header names. Its error reaches the caller of Open.
 type Lookup func(ctx context.Context, h Header) (Protector, error)
 
-// Seal encrypts material under a fresh data key that p wraps. Random is where the data key and the IV come from, nil for
-// crypto/rand. The bound context is authenticated and not stored: opening needs the same.
+// Seal encrypts material under a fresh data key that p wraps. Random is where the data key, the IV and
+// a nonce of the root key come from, nil for crypto/rand. The bound context is authenticated and not stored: opening needs the same.
 func Seal(ctx context.Context, random io.Reader, p Protector, l Label, bound, material []byte) (*Envelope, error) {
 	if random == nil {
 		random = rand.Reader
@@ -148,7 +148,7 @@ func Seal(ctx context.Context, random io.Reader, p Protector, l Label, bound, ma
 	if two, ok := p.(interface{ MACReference() string }); ok {
 		h.MACKey = two.MACReference()
 	}
-	wrapped, err := p.Wrap(ctx, secret[:dataKeySize], Binding{h, secret[dataKeySize:], bound})
+	wrapped, err := p.Wrap(ctx, secret[:dataKeySize], Binding{h, secret[dataKeySize:], bound, random})
 	if err != nil {
 		return nil, err
 	}
@@ -251,7 +251,7 @@ func (e *Envelope) Open(ctx context.Context, find Lookup, want Purpose, bound []
 	if err != nil {
 		return nil, err
 	}
-	dataKey, err := p.Unwrap(ctx, e.wrapped, Binding{e.Header, e.iv, bound})
+	dataKey, err := p.Unwrap(ctx, e.wrapped, Binding{Header: e.Header, IV: e.iv, Context: bound})
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 
 	"strongroom/kmip"
 )
@@ -24,6 +25,8 @@ type Protector interface {
 type Binding struct {
 	Header      Header
 	IV, Context []byte
+
+	random io.Reader // where a nonce of the protector's own comes from, nil for crypto/rand; it binds nothing
 }
 
 // Bytes is the encoded header without the wrapped key (the length of which is 0), 4 bytes of length, and the context.
@@ -133,8 +136,8 @@ type memoryProtector struct {
 func (p *memoryProtector) Reference() string    { return p.reference }
 func (p *memoryProtector) Mechanism() Mechanism { return MechanismXAES256GCM }
 
-func (p *memoryProtector) Wrap(_ context.Context, key []byte, _ Binding) ([]byte, error) {
-	return p.cipher.seal(key, nil)
+func (p *memoryProtector) Wrap(_ context.Context, key []byte, b Binding) ([]byte, error) {
+	return p.cipher.seal(b.random, key, nil)
 }
 
 func (p *memoryProtector) Unwrap(_ context.Context, wrapped []byte, b Binding) ([]byte, error) {

@@ -198,12 +198,12 @@ type rootProtector struct{ root *Root }
 func (p rootProtector) Reference() string    { return RootReference }
 func (p rootProtector) Mechanism() Mechanism { return MechanismXAES256GCM }
 
-func (p rootProtector) Wrap(_ context.Context, key []byte, _ Binding) ([]byte, error) {
+func (p rootProtector) Wrap(_ context.Context, key []byte, b Binding) ([]byte, error) {
 	o := p.root.open.Load()
 	if o == nil {
 		return nil, ErrSealed
 	}
-	return o.rows.seal(key, nil)
+	return o.rows.seal(b.random, key, nil)
 }
 
 func (p rootProtector) Unwrap(_ context.Context, wrapped []byte, b Binding) ([]byte, error) {

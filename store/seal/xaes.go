@@ -5,6 +5,8 @@ import (
 	"crypto/cipher"
 	"crypto/rand"
 	"crypto/subtle"
+	"fmt"
+	"io"
 )
 
 // xaes is XAES-256-GCM (C2SP, XAES-256-GCM): AES-256-GCM under a key derived from the key and the first half of a nonce
@@ -49,10 +51,15 @@ func (x *xaes) derive(nonce []byte) (cipher.AEAD, error) {
 	return payloadCipher(key[:])
 }
 
-// seal answers nonce, ciphertext and tag.
-func (x *xaes) seal(plaintext, additional []byte) ([]byte, error) {
+// seal answers nonce, ciphertext and tag. The nonce comes from random, nil for crypto/rand.
+func (x *xaes) seal(random io.Reader, plaintext, additional []byte) ([]byte, error) {
+	if random == nil {
+		random = rand.Reader
+	}
 	out := make([]byte, xaesNonceSize, xaesNonceSize+len(plaintext)+tagSize)
-	rand.Read(out)
+	if _, err := io.ReadFull(random, out); err != nil {
+		return nil, fmt.Errorf("reading random bytes: %w", err)
+	}
 	return x.sealWith(out, plaintext, additional)
 }
 

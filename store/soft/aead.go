@@ -2,8 +2,8 @@ package soft
 
 import (
 	"crypto/cipher"
-	"crypto/rand"
 	"crypto/subtle"
+	"io"
 
 	"strongroom/kmip"
 )
@@ -144,7 +144,9 @@ func (a *aead) wrap(p *kmip.CryptographicParameters, material []byte) ([]byte, e
 		return nil, err
 	}
 	out := make([]byte, nonceSize, nonceSize+len(material)+tagSize)
-	rand.Read(out)
+	if _, err := io.ReadFull(a.ivs.random, out); err != nil {
+		return nil, err
+	}
 	return a.usual.Seal(out, out, material, nil), nil
 }
 

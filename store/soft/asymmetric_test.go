@@ -34,9 +34,9 @@ func newPair(t testing.TB, a kmip.Attributes) pair {
 	require.NoError(t, err)
 	private, public := values.private, values.public
 	p := pair{privateValue: private, publicValue: public}
-	p.private, err = Open(private, a)
+	p.private, err = Open(private, a, nil)
 	require.NoError(t, err)
-	p.public, err = Open(public, a)
+	p.public, err = Open(public, a, nil)
 	require.NoError(t, err)
 	t.Cleanup(p.private.Close)
 	t.Cleanup(p.public.Close)
@@ -314,7 +314,7 @@ func TestEd25519Answers(t *testing.T) {
 func TestEd25519(t *testing.T) {
 	der := append(unhex(t, "302e020100300506032b657004220420"), unhex(t, "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb")...)
 	k, err := Open(&kmip.Value{PrivateKey: &kmip.PlainKey{KeyBlock: kmip.KeyBlock{KeyFormatType: kmip.KeyFormatTypePKCS8,
-		KeyValue: &kmip.KeyValue{Material: der}, CryptographicAlgorithm: kmip.CryptographicAlgorithmEd25519, CryptographicLength: 256}}}, nil)
+		KeyValue: &kmip.KeyValue{Material: der}, CryptographicAlgorithm: kmip.CryptographicAlgorithmEd25519, CryptographicLength: 256}}}, nil, nil)
 	require.NoError(t, err)
 	defer k.Close()
 	s := sign(t, k, nil, []byte{0x72}, nil)

@@ -22,7 +22,7 @@ type blockKey struct {
 // openAES makes the key schedule and the GCM tables.
 func openAES(b base, key []byte) (kmip.Opened, error) {
 	if len(key) == 64 {
-		return &blockKey{base: b, name: "AES", key: clone(key)}, nil
+		return &blockKey{base: b, ivs: invocations{random: b.random}, name: "AES", key: clone(key)}, nil
 	}
 	block, err := aes.NewCipher(key)
 	if err != nil {
@@ -32,7 +32,7 @@ func openAES(b base, key []byte) (kmip.Opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &blockKey{base: b, name: "AES", block: block, key: clone(key)}
+	k := &blockKey{base: b, ivs: invocations{random: b.random}, name: "AES", block: block, key: clone(key)}
 	k.gcm = &aead{
 		ivRule: ivRule{"AES-GCM", nonceSize, nonceSize, longestNonce}, ivs: &k.ivs, usual: gcm, leastTag: leastTag,
 		sized: func(nonce, _, _ int) (cipher.AEAD, error) { return cipher.NewGCMWithNonceSize(block, nonce) },
@@ -51,7 +51,7 @@ func openTripleDES(b base, key []byte) (kmip.Opened, error) {
 	if err != nil {
 		return nil, invalid("opening a 3DES key: %v", err)
 	}
-	return &blockKey{base: b, name: "3DES", block: block, key: clone(key)}, nil
+	return &blockKey{base: b, ivs: invocations{random: b.random}, name: "3DES", block: block, key: clone(key)}, nil
 }
 
 // Close clears the copy of the key. The key schedule is the standard library's, which has no way to clear it: it is left

@@ -27,7 +27,7 @@ func openKey(t testing.TB, algorithm kmip.CryptographicAlgorithm, key string, ow
 	for _, p := range own {
 		a = a.Plus(ttlv.TagCryptographicParameters, p)
 	}
-	k, err := Open(symmetricValue(algorithm, unhex(t, key)), a)
+	k, err := Open(symmetricValue(algorithm, unhex(t, key)), a, nil)
 	require.NoError(t, err)
 	t.Cleanup(k.Close)
 	return k

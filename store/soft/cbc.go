@@ -18,7 +18,7 @@ func (k *blockKey) encryptCBC(p *kmip.CryptographicParameters, r *kmip.EncryptRe
 	if err != nil {
 		return nil, err
 	}
-	data, err := pad(buf, r.Data, p.PaddingMethod, size)
+	data, err := k.pad(buf, r.Data, p.PaddingMethod, size)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +53,7 @@ func (k *blockKey) encryptECB(p *kmip.CryptographicParameters, r *kmip.EncryptRe
 		return nil, invalid("ECB takes no IV")
 	}
 	size := k.block.BlockSize()
-	data, err := pad(make([]byte, 0, len(r.Data)+size), r.Data, p.PaddingMethod, size)
+	data, err := k.pad(make([]byte, 0, len(r.Data)+size), r.Data, p.PaddingMethod, size)
 	if err != nil {
 		return nil, err
 	}

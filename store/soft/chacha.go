@@ -22,7 +22,7 @@ func openPoly(b base, key []byte) (kmip.Opened, error) {
 	if err != nil {
 		return nil, invalid("opening a ChaCha20-Poly1305 key: %v", err)
 	}
-	k := &polyKey{base: b}
+	k := &polyKey{base: b, ivs: invocations{random: b.random}}
 	k.aead = aead{ivRule: ivRule{"ChaCha20-Poly1305", nonceSize, nonceSize, nonceSize}, ivs: &k.ivs, usual: c, leastTag: leastTag}
 	return k, nil
 }

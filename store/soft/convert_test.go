@@ -96,7 +96,7 @@ func TestConvertSparseRSA(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got, err := Convert(sparse(k), Form{Format: kmip.KeyFormatTypePKCS8})
 			require.NoError(t, err)
-			open, err := Open(got, nil)
+			open, err := Open(got, nil, nil)
 			require.NoError(t, err)
 			defer open.Close()
 			require.Equal(t, valid, verify(t, p.public, nil, []byte("x"), nil, sign(t, open, nil, []byte("x"), nil)))
@@ -233,7 +233,7 @@ func FuzzConvert(f *testing.F) {
 		}
 		_, err := Attributes(v)
 		require.NoError(t, err)
-		k, err := Open(v, nil)
+		k, err := Open(v, nil, nil)
 		require.NoError(t, err)
 		k.Close()
 		for want := kmip.KeyFormatTypeRaw; want <= kmip.KeyFormatTypePKCS10; want++ {

@@ -5,7 +5,6 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/rand"
 
 	"strongroom/kmip"
 )
@@ -60,7 +59,7 @@ func (k *ecPublic) signing(request *kmip.CryptographicParameters) (*signing, err
 // Sign makes an ECDSA signature in DER.
 func (k *ecPrivate) Sign(_ context.Context, r *kmip.SignRequest) (*kmip.SignResponse, error) {
 	return scheme(k.signing).sign(r, func(_ *signing, sum []byte) ([]byte, error) {
-		return ecdsa.SignASN1(rand.Reader, k.private, sum)
+		return ecdsa.SignASN1(k.random, k.private, sum)
 	})
 }
 

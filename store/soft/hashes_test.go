@@ -83,9 +83,9 @@ func TestAsymmetricParametersSources(t *testing.T) {
 	own := kmip.Attributes(nil).Plus(ttlv.TagCryptographicParameters, oaep).Plus(ttlv.TagCryptographicParameters, pss)
 	var k pair
 	var err error
-	k.private, err = Open(made.privateValue, own)
+	k.private, err = Open(made.privateValue, own, nil)
 	require.NoError(t, err)
-	k.public, err = Open(made.publicValue, own)
+	k.public, err = Open(made.publicValue, own, nil)
 	require.NoError(t, err)
 	ctx, data := context.Background(), []byte("data")
 

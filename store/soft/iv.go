@@ -1,7 +1,7 @@
 package soft
 
 import (
-	"crypto/rand"
+	"io"
 	"sync"
 
 	"strongroom/kmip"
@@ -138,6 +138,8 @@ func length(bits *int32) int {
 
 // invocations makes the IVs of one opened key. It is safe for concurrent use.
 type invocations struct {
+	random io.Reader
+
 	mu   sync.Mutex
 	last map[int][]byte // by length in bytes: the last IV with an invocation field
 	made uint64         // IVs with an invocation field since the first
@@ -148,7 +150,7 @@ const (
 	mostInvocations = 1 << 32 // SP 800-38D §8.3
 )
 
-// make fills iv from crypto/rand. With an invocation field only the first is random, as long as the key stays in memory: the
+// make fills iv with random bytes. With an invocation field only the first is random, as long as the key stays in memory: the
 // next ones keep the fixed field, and count the invocation field on. As fewer are made than the shortest invocation field
 // holds, none comes twice, however requests set the lengths. KMIP 2.1 §6.1.17: no IV is stored, so that a key that is opened
 // again begins with another random one.
@@ -158,8 +160,8 @@ func (n *invocations) make(iv []byte, p *kmip.CryptographicParameters) error {
 	case err != nil:
 		return err
 	case fixed == 0 && invocation == 0:
-		rand.Read(iv)
-		return nil
+		_, err := io.ReadFull(n.random, iv)
+		return err
 	case invocation < leastInvocation:
 		return badParameters("an IV that the server makes has an invocation field of at least %d bits, not %d", 8*leastInvocation, 8*invocation)
 	}
@@ -175,7 +177,9 @@ func (n *invocations) make(iv []byte, p *kmip.CryptographicParameters) error {
 	last := n.last[len(iv)]
 	if last == nil {
 		last = make([]byte, len(iv))
-		rand.Read(last)
+		if _, err := io.ReadFull(n.random, last); err != nil {
+			return err
+		}
 		n.last[len(iv)] = last
 	} else {
 		increment(last[len(last)-invocation:])

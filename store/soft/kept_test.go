@@ -99,7 +99,7 @@ func TestKeptPairs(t *testing.T) {
 					write(t, dir, "key.der", back.PrivateKey.KeyBlock.KeyValue.Material)
 					require.Equal(t, string(public), run(t, dir, "openssl", "pkey", "-inform", "DER", "-in", "key.der", "-pubout", "-outform", "DER"))
 				}
-				opened, err := Open(k.value, a)
+				opened, err := Open(k.value, a, nil)
 				require.NoError(t, err)
 				_, err = opened.Sign(context.Background(), &kmip.SignRequest{Data: []byte("x")})
 				require.Equal(t, kmip.ResultReasonOperationNotSupported, kmip.ReasonOf(err))

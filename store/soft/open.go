@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
+	"io"
 
 	"strongroom/kmip"
 )
@@ -11,8 +12,9 @@ import (
 // Open makes a key that computes of a value in clear. The attributes are the object's own: Cryptographic Parameters among
 // them are the defaults of its operations, and Cryptographic Algorithm says what a key block does not. Nothing of v is kept.
 // An object that is no key, or a key of an algorithm that is kept but not computed with, opens as one that can do nothing.
-// A certificate does what its public key does.
-func Open(v *kmip.Value, a kmip.Attributes) (kmip.Opened, error) {
+// A certificate does what its public key does. IVs, salts and random padding come from random, nil for crypto/rand, which is safe for
+// concurrent use; what Go lets nobody choose the source of is in random.go.
+func Open(v *kmip.Value, a kmip.Attributes, random io.Reader) (kmip.Opened, error) {
 	c, err := parse(v, a)
 	if err != nil {
 		return nil, err
@@ -20,7 +22,7 @@ func Open(v *kmip.Value, a kmip.Attributes) (kmip.Opened, error) {
 	if c.block != nil && c.block.KeyValue == nil {
 		return absent{}, nil
 	}
-	b := newBase(c.algorithm, a)
+	b := newBase(c.algorithm, a, random)
 	if c.object == kmip.ObjectTypeSymmetricKey && c.block.KeyWrappingData == nil {
 		return openSymmetric(b, c)
 	}
@@ -69,7 +71,7 @@ func openSymmetric(b base, c *contents) (kmip.Opened, error) {
 	case b.algorithm == kmip.CryptographicAlgorithmChaCha20Poly1305:
 		return openPoly(b, key)
 	case b.algorithm == kmip.CryptographicAlgorithmChaCha20:
-		return &chachaKey{base: b, key: clone(key)}, nil
+		return &chachaKey{base: b, ivs: invocations{random: b.random}, key: clone(key)}, nil
 	case hmacHashes[b.algorithm] != 0:
 		return &macKey{b, clone(key)}, nil
 	case b.algorithm == kmip.CryptographicAlgorithmPoly1305:

@@ -47,7 +47,7 @@ func TestOpenedConcurrently(t *testing.T) {
 func TestOpenCopies(t *testing.T) {
 	for _, algorithm := range []kmip.CryptographicAlgorithm{kmip.CryptographicAlgorithmAES, kmip.CryptographicAlgorithmHMACSHA256, kmip.CryptographicAlgorithmChaCha20} {
 		v := symmetricValue(algorithm, unhex(t, aes256))
-		k, err := Open(v, nil)
+		k, err := Open(v, nil, nil)
 		require.NoError(t, err)
 		clear(v.SymmetricKey.KeyBlock.KeyValue.Material)
 		own := map[bool]func() []byte{
@@ -61,14 +61,14 @@ func TestOpenCopies(t *testing.T) {
 	}
 	values, err := rsa2048()
 	require.NoError(t, err)
-	k, err := Open(values.private, nil)
+	k, err := Open(values.private, nil, nil)
 	require.NoError(t, err)
 	private := k.(*rsaPrivate).private
 	k.Close()
 	for _, word := range private.D.Bits() {
 		require.Zero(t, word)
 	}
-	again, err := Open(values.private, nil)
+	again, err := Open(values.private, nil, nil)
 	require.NoError(t, err, "the value was not changed")
 	again.Close()
 }

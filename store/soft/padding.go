@@ -1,8 +1,8 @@
 package soft
 
 import (
-	"crypto/rand"
 	"crypto/subtle"
+	"io"
 
 	"strongroom/kmip"
 )
@@ -12,6 +12,8 @@ type blockPadding struct {
 	fill func(tail []byte)                   // writes 1 to a block of zeros over
 	find func(block []byte) (length, ok int) // in the last block, without a branch on it; the length means something only if ok is 1
 	none bool                                // whole blocks are not padded
+
+	random bool // fill gets random bytes, not zeros
 }
 
 var paddings = map[kmip.PaddingMethod]blockPadding{
@@ -31,14 +33,12 @@ var paddings = map[kmip.PaddingMethod]blockPadding{
 	},
 	// Random bytes, then the length.
 	kmip.PaddingMethodISO10126: {
-		fill: func(tail []byte) {
-			rand.Read(tail)
-			tail[len(tail)-1] = byte(len(tail))
-		},
+		fill: func(tail []byte) { tail[len(tail)-1] = byte(len(tail)) },
 		find: func(block []byte) (int, int) {
 			n := int(block[len(block)-1])
 			return n, subtle.ConstantTimeLessOrEq(1, n) & subtle.ConstantTimeLessOrEq(n, len(block))
 		},
+		random: true,
 	},
 	// Any bytes, zeros here, then the length of what stands before it (RFC 6101 §5.2.3.2).
 	kmip.PaddingMethodSSL3: {
@@ -68,7 +68,7 @@ func paddingOf(method kmip.PaddingMethod) (*blockPadding, error) {
 }
 
 // pad appends data and its padding to dst.
-func pad(dst, data []byte, method kmip.PaddingMethod, size int) ([]byte, error) {
+func (k *blockKey) pad(dst, data []byte, method kmip.PaddingMethod, size int) ([]byte, error) {
 	p, err := paddingOf(method)
 	if err != nil {
 		return nil, err
@@ -83,7 +83,13 @@ func pad(dst, data []byte, method kmip.PaddingMethod, size int) ([]byte, error) 
 	}
 	if n > 0 {
 		dst = append(dst, make([]byte, n)...)
-		p.fill(dst[len(dst)-n:])
+		tail := dst[len(dst)-n:]
+		if p.random {
+			if _, err := io.ReadFull(k.random, tail); err != nil {
+				return nil, err
+			}
+		}
+		p.fill(tail)
 	}
 	return dst[:len(dst):len(dst)], nil
 }

@@ -1,6 +1,7 @@
 package soft
 
 import (
+	"io"
 	"math/bits"
 
 	"strongroom/kmip"
@@ -109,6 +110,7 @@ func either[T comparable](a, b T) T {
 type base struct {
 	kmip.Unsupported
 	algorithm kmip.CryptographicAlgorithm
+	random    io.Reader // where IVs, salts and random padding come from
 
 	// The object's own parameters for one kind of operation: the first instance of its attribute Cryptographic
 	// Parameters that can be meant, else an empty one.
@@ -116,7 +118,7 @@ type base struct {
 }
 
 // newBase looks through the object's attributes for its parameters.
-func newBase(algorithm kmip.CryptographicAlgorithm, a kmip.Attributes) base {
+func newBase(algorithm kmip.CryptographicAlgorithm, a kmip.Attributes, random io.Reader) base {
 	own := kmip.All[kmip.CryptographicParameters](a, ttlv.TagCryptographicParameters)
 	first := func(fits func(*kmip.CryptographicParameters) bool) *kmip.CryptographicParameters {
 		for i := range own {
@@ -129,6 +131,7 @@ func newBase(algorithm kmip.CryptographicAlgorithm, a kmip.Attributes) base {
 	return base{
 		Unsupported: kmip.Unsupported{Kind: kind(algorithm)},
 		algorithm:   algorithm,
+		random:      system(random),
 		encryption: first(func(p *kmip.CryptographicParameters) bool {
 			return !forMAC(p) && p.PaddingMethod != kmip.PaddingMethodPSS && p.DigitalSignatureAlgorithm == 0
 		}),

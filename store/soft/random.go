@@ -14,7 +14,9 @@ import (
 
 // The makers of private keys take their random bytes from where they are told. Those of Go's library do not, as of Go 1.26: they
 // read crypto/rand whatever they are given. So the keys of curves are made here of random bytes, and RSA, whose primes are not for
-// us to look for, is made by the library in a program that says //go:debug cryptocustomrand=1.
+// us to look for, is made by the library in a program that says //go:debug cryptocustomrand=1. Of what keys take in use, the seeds of
+// OAEP and the salts of PSS are of where they are told in any program, the padding of PKCS #1 v1.5 and the nonces of ECDSA in one that
+// says so.
 
 // errUnused is the error of a program that does not say so.
 var errUnused = errors.New("making an RSA key: its random bytes were not taken from the source that is configured: the program is built without cryptocustomrand=1")

@@ -3,6 +3,7 @@
 package soft
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"io"
@@ -80,6 +81,76 @@ func TestX41BytesAreConsumed(t *testing.T) {
 			require.GreaterOrEqual(t, all.read, g.least)
 			for _, left := range []int{0, 1, g.least - 1} {
 				require.ErrorIs(t, g.make(&ending{left: left, err: away}), away)
+			}
+		})
+	}
+}
+
+// uses make something with a key that is there, and say how many random bytes that takes at least.
+var uses = map[string]struct {
+	key   kmip.CryptographicAlgorithm
+	least int
+	make  func(kmip.Opened) error
+}{
+	"GCM":               {kmip.CryptographicAlgorithmAES, 12, encrypts(kmip.CryptographicParameters{BlockCipherMode: kmip.BlockCipherModeGCM})},
+	"CCM":               {kmip.CryptographicAlgorithmAES, 12, encrypts(kmip.CryptographicParameters{BlockCipherMode: kmip.BlockCipherModeCCM})},
+	"CBC":               {kmip.CryptographicAlgorithmAES, 16, encrypts(kmip.CryptographicParameters{BlockCipherMode: kmip.BlockCipherModeCBC})},
+	"CTR":               {kmip.CryptographicAlgorithmAES, 16, encrypts(kmip.CryptographicParameters{BlockCipherMode: kmip.BlockCipherModeCTR})},
+	"ISO 10126":         {kmip.CryptographicAlgorithmAES, 16, encrypts(kmip.CryptographicParameters{BlockCipherMode: kmip.BlockCipherModeECB, PaddingMethod: kmip.PaddingMethodISO10126})},
+	"GCM wraps":         {kmip.CryptographicAlgorithmAES, 12, wraps(kmip.CryptographicParameters{BlockCipherMode: kmip.BlockCipherModeGCM})},
+	"3DES":              {kmip.CryptographicAlgorithmDES3, 8, encrypts(kmip.CryptographicParameters{BlockCipherMode: kmip.BlockCipherModeCBC})},
+	"ChaCha20":          {kmip.CryptographicAlgorithmChaCha20, 12, encrypts(kmip.CryptographicParameters{})},
+	"ChaCha20-Poly1305": {kmip.CryptographicAlgorithmChaCha20Poly1305, 12, encrypts(kmip.CryptographicParameters{})},
+	"OAEP":              {kmip.CryptographicAlgorithmRSA, 32, encrypts(kmip.CryptographicParameters{PaddingMethod: kmip.PaddingMethodOAEP})},
+	"OAEP wraps":        {kmip.CryptographicAlgorithmRSA, 32, wraps(kmip.CryptographicParameters{PaddingMethod: kmip.PaddingMethodOAEP})},
+	"PKCS #1 v1.5":      {kmip.CryptographicAlgorithmRSA, 256 - 3 - 16, encrypts(kmip.CryptographicParameters{PaddingMethod: kmip.PaddingMethodPKCS1v15})},
+	"PSS":               {kmip.CryptographicAlgorithmRSA, 32, signs(kmip.CryptographicParameters{PaddingMethod: kmip.PaddingMethodPSS, HashingAlgorithm: kmip.HashingAlgorithmSHA256})},
+	"ECDSA":             {kmip.CryptographicAlgorithmEC, 32, signs(kmip.CryptographicParameters{})},
+}
+
+func encrypts(p kmip.CryptographicParameters) func(kmip.Opened) error {
+	return func(k kmip.Opened) error {
+		_, err := k.Encrypt(context.Background(), &kmip.EncryptRequest{CryptographicParameters: &p, Data: make([]byte, 16)})
+		return err
+	}
+}
+
+func wraps(p kmip.CryptographicParameters) func(kmip.Opened) error {
+	return func(k kmip.Opened) error { _, err := k.Wrap(context.Background(), &p, make([]byte, 16)); return err }
+}
+
+func signs(p kmip.CryptographicParameters) func(kmip.Opened) error {
+	return func(k kmip.Opened) error {
+		_, err := k.Sign(context.Background(), &kmip.SignRequest{CryptographicParameters: &p, Data: make([]byte, 16)})
+		return err
+	}
+}
+
+// TestX41BytesAreConsumedInUse: IVs, salts and random padding come from where the key was told when it was opened; without them
+// nothing comes out. Go takes those of PKCS #1 v1.5 and of ECDSA from there only when asked by cryptocustomrand.
+func TestX41BytesAreConsumedInUse(t *testing.T) {
+	away := errors.New("the source ended")
+	bits := map[kmip.CryptographicAlgorithm]int32{kmip.CryptographicAlgorithmDES3: 168, kmip.CryptographicAlgorithmRSA: 2048}
+	for name, u := range uses {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := describe(u.key, either(bits[u.key], 256))
+			v, err := Generate(a, nil)
+			if u.key == kmip.CryptographicAlgorithmRSA || u.key == kmip.CryptographicAlgorithmEC {
+				v, _, err = GeneratePair(a, nil, nil)
+			}
+			require.NoError(t, err)
+			made := func(random io.Reader) error {
+				k, err := Open(v, a, random)
+				require.NoError(t, err)
+				defer k.Close()
+				return u.make(k)
+			}
+			all := &ending{left: 1 << 20, err: away}
+			require.NoError(t, made(all))
+			require.GreaterOrEqual(t, all.read, u.least)
+			for _, left := range []int{0, u.least - 1} {
+				require.ErrorIs(t, made(&ending{left: left, err: away}), away)
 			}
 		})
 	}

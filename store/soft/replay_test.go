@@ -186,7 +186,7 @@ func (c *replay) learn(answer any, text string) {
 
 // keep opens an object under the name that the response gives it.
 func (c *replay) keep(v *kmip.Value, a kmip.Attributes, text string) {
-	k, err := Open(v, a)
+	k, err := Open(v, a, nil)
 	require.NoError(c.t, err)
 	c.t.Cleanup(k.Close)
 	name := regexp.MustCompile(`UniqueIdentifier type="TextString" value="([^"]+)"`).FindStringSubmatch(text)

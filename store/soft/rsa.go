@@ -3,7 +3,6 @@ package soft
 import (
 	"context"
 	"crypto"
-	"crypto/rand"
 	"crypto/rsa"
 
 	"strongroom/kmip"
@@ -88,9 +87,9 @@ func (k *rsaPublic) seal(p *kmip.CryptographicParameters, message []byte) ([]byt
 	var sealed []byte
 	if options == nil {
 		//lint:ignore SA1019 for clients that know nothing else; OAEP is the default
-		sealed, err = rsa.EncryptPKCS1v15(rand.Reader, k.public, message)
+		sealed, err = rsa.EncryptPKCS1v15(k.random, k.public, message)
 	} else {
-		sealed, err = rsa.EncryptOAEPWithOptions(rand.Reader, k.public, message, options)
+		sealed, err = rsa.EncryptOAEPWithOptions(k.random, k.public, message, options)
 	}
 	if err != nil {
 		return nil, kmip.Errorf(kmip.ResultReasonCryptographicFailure, "encrypting with RSA: %w", err)
@@ -109,7 +108,7 @@ func (k *rsaPrivate) open(p *kmip.CryptographicParameters, sealed []byte) ([]byt
 	if options != nil {
 		decrypter = options
 	}
-	message, err := k.private.Decrypt(rand.Reader, sealed, decrypter)
+	message, err := k.private.Decrypt(nil, sealed, decrypter)
 	if err != nil {
 		return nil, errDecryption
 	}
@@ -171,7 +170,7 @@ func (k *rsaPrivate) Sign(_ context.Context, r *kmip.SignRequest) (*kmip.SignRes
 		if s.padding == kmip.PaddingMethodPSS {
 			options = &rsa.PSSOptions{SaltLength: either(s.salt, rsa.PSSSaltLengthEqualsHash), Hash: s.hash}
 		}
-		return k.private.Sign(rand.Reader, sum, options)
+		return k.private.Sign(k.random, sum, options)
 	})
 }
 

@@ -88,7 +88,7 @@ func TestKeptKeys(t *testing.T) {
 		kmip.CryptographicAlgorithmSKIPJACK: 10, kmip.CryptographicAlgorithmDES: 8, kmip.CryptographicAlgorithmCamellia: 32,
 		kmip.CryptographicAlgorithmIDEA: 16, kmip.CryptographicAlgorithmRC4: 16, kmip.CryptographicAlgorithmHMACMD5: 16,
 	} {
-		k, err := Open(symmetricValue(algorithm, make([]byte, size)), nil)
+		k, err := Open(symmetricValue(algorithm, make([]byte, size)), nil, nil)
 		require.NoError(t, err)
 		for what, f := range map[string]func() error{
 			"encrypt": func() error { _, err := k.Encrypt(ctx, &kmip.EncryptRequest{}); return err },

@@ -40,7 +40,7 @@ func TestStandardObjects(t *testing.T) {
 			require.NoError(t, Check(object, v), "%s: %s", file, found)
 			_, err = Attributes(v)
 			require.NoError(t, err, file)
-			k, err := Open(v, nil)
+			k, err := Open(v, nil, nil)
 			require.NoError(t, err, file)
 			k.Close()
 			for want := kmip.KeyFormatTypeRaw; want <= kmip.KeyFormatTypePKCS10; want++ {

@@ -29,7 +29,7 @@ func asymmetricKey(t *testing.T, algorithm kmip.CryptographicAlgorithm, object k
 		block.KeyFormatType = kmip.KeyFormatTypeX509
 		v = &kmip.Value{PublicKey: &kmip.PlainKey{KeyBlock: block}}
 	}
-	k, err := Open(v, nil)
+	k, err := Open(v, nil, nil)
 	if err != nil {
 		refused(t, err)
 		return nil

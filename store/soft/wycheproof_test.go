@@ -132,7 +132,7 @@ func uniform(t *testing.T, err error) {
 // symmetricKey opens a key of a vector, or refuses it.
 func symmetricKey(t *testing.T, algorithm kmip.CryptographicAlgorithm, key []byte) kmip.Opened {
 	t.Helper()
-	k, err := Open(symmetricValue(algorithm, key), nil)
+	k, err := Open(symmetricValue(algorithm, key), nil, nil)
 	if err != nil {
 		refused(t, err)
 		return nil
