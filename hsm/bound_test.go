@@ -363,7 +363,9 @@ func TestSigners(t *testing.T) {
 		for range 4 {
 			k, err := ecdsa.GenerateKey(curve, rand.Reader)
 			require.NoError(t, err)
-			digest := sha256.Sum256([]byte(k.D.String()))
+			encoded, err := k.PublicKey.Bytes()
+			require.NoError(t, err)
+			digest := sha256.Sum256(encoded)
 			r, s, err := ecdsa.Sign(rand.Reader, k, digest[:])
 			require.NoError(t, err)
 			size := (curve.Params().BitSize + 7) / 8
