@@ -148,6 +148,10 @@ var migrations = []migration{
 		// What is recorded about a key in a token is bound to that key; '' where it is not known yet.
 		`ALTER TABLE records ADD COLUMN fingerprint TEXT NOT NULL DEFAULT ''`,
 	}},
+	{statements: []string{
+		// The keys that opened slots which were pruned: a JSON array of references.
+		`ALTER TABLE root_key_table ADD COLUMN former TEXT NOT NULL DEFAULT '[]'`,
+	}},
 }
 
 // migrate brings the schema up to date. A schema from a newer program is refused.

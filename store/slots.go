@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"strongroom/store/crash"
@@ -17,8 +19,12 @@ func (t slots) ReadSlots(ctx context.Context) (*seal.Table, error) {
 	var table *seal.Table
 	read := func(b *batch) error {
 		table = new(seal.Table)
-		if err := b.row(`SELECT generation, rows, mac FROM root_key_table WHERE id = 1`, nil, &table.Generation, &table.Rows, &table.MAC); err != nil {
+		var former string
+		if err := b.row(`SELECT generation, rows, former, mac FROM root_key_table WHERE id = 1`, nil, &table.Generation, &table.Rows, &former, &table.MAC); err != nil {
 			return err
+		}
+		if err := json.Unmarshal([]byte(former), &table.Former); err != nil {
+			return fmt.Errorf("the protectors of before: %w", err)
 		}
 		rows, err := b.tx.Query(`SELECT id, generation, state, kind, protector, mechanism, envelope, created, verified FROM root_key_slots ORDER BY id`)
 		if err != nil {
@@ -45,12 +51,8 @@ func (t slots) ReadSlots(ctx context.Context) (*seal.Table, error) {
 // WriteSlots replaces the table if its generation is the one before.
 func (t slots) WriteSlots(ctx context.Context, table *seal.Table) error {
 	write := func(b *batch) error {
-		n, err := b.exec(`UPDATE root_key_table SET generation = $1, rows = $2, mac = $3 WHERE id = 1 AND generation = $4`, table.Generation, table.Rows, table.MAC, table.Generation-1)
-		if err != nil {
+		if err := b.putTable(table, table.Generation-1); err != nil {
 			return err
-		}
-		if n == 0 {
-			return refuse(seal.ErrTableChanged)
 		}
 		if _, err := b.exec(`DELETE FROM root_key_slots`); err != nil {
 			return err
@@ -65,6 +67,20 @@ func (t slots) WriteSlots(ctx context.Context, table *seal.Table) error {
 		return nil
 	}
 	return t.store.writer.write(ctx, write, nil)
+}
+
+// putTable replaces what is kept of the table beside its slots, if the stored generation is before.
+func (b *batch) putTable(table *seal.Table, before int64) error {
+	former, err := json.Marshal(slices.Concat([]string{}, table.Former))
+	if err != nil {
+		return err
+	}
+	n, err := b.exec(`UPDATE root_key_table SET generation = $1, rows = $2, former = $3, mac = $4 WHERE id = 1 AND generation = $5`,
+		table.Generation, table.Rows, string(former), table.MAC, before)
+	if err == nil && n == 0 {
+		err = refuse(seal.ErrTableChanged)
+	}
+	return err
 }
 
 func (b *batch) insertSlot(s *seal.Slot) error {

@@ -122,12 +122,10 @@ func (s *Store) Verify(ctx context.Context) (n int, err error) {
 // TakeSlots gives an empty database the root key slots of another one.
 func (s *Store) TakeSlots(ctx context.Context, table *seal.Table) error {
 	return s.writer.write(ctx, func(b *batch) error {
-		n, err := b.exec(`UPDATE root_key_table SET generation = $1, rows = $2, mac = $3 WHERE id = 1 AND generation = 0`, table.Generation, table.Rows, table.MAC)
-		if err != nil {
-			return err
-		}
-		if n == 0 {
+		if err := b.putTable(table, 0); errors.Is(err, seal.ErrTableChanged) {
 			return refuse(errors.New("the database has a root key already"))
+		} else if err != nil {
+			return err
 		}
 		for i := range table.Slots {
 			if err := b.insertSlot(&table.Slots[i]); err != nil {

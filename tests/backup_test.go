@@ -216,8 +216,8 @@ func TestBackupHoldsNothingClear(t *testing.T) {
 		require.NoFileExists(t, refused+".part")
 	}
 	require.Contains(t, s.refused(s.strongroomd("backup", "create", backup, "--config", s.config())), "is there already")
-	require.Contains(t, string(s.read("data/audit.jsonl")), `"event":"backup create"`)
-	require.Contains(t, string(s.read("data/audit.jsonl")), `"event":"standby create"`)
+	s.audits(`"event":"backup create"`)
+	s.audits(`"event":"standby create"`)
 
 	// Restored, the passwords are what they were.
 	to := s.elsewhere()

@@ -93,7 +93,7 @@ func TestReplacedInToken(t *testing.T) {
 	for _, err := range []error{errorOf(encrypt(t, bob, "hsm::4::k", []byte("x"))), sign(bob)} {
 		require.Equal(t, kmip.ResultReasonObjectNotFound, refusal(t, err).Reason)
 	}
-	require.Contains(t, string(s.read("data/audit.jsonl")), `"hsm adopt"`)
+	s.audits(`"hsm adopt"`)
 }
 
 // TestRestoredToken brings keys into another token, which has another label and lies in another slot, with another tool: what is stored

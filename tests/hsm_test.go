@@ -84,7 +84,7 @@ func TestHSMGenerate(t *testing.T) {
 		`"hsm::4::root" is in use`:           {"--key-label", "root", "--purpose", "seal"},
 		`"everything" is no purpose`:         {"--key-label", "other", "--purpose", "everything"},
 		"a key for ec is of no use for seal": {"--key-label", "other", "--algorithm", "ec", "--purpose", "seal"},
-		`required flag(s) "purpose" not set`: {"--key-label", "other"},
+		"--purpose is needed":                {"--key-label", "other"},
 		"slot 5 is not configured":           {"--slot", "5", "--key-label", "other", "--purpose", "data"},
 		"a number of bits":                   {"--key-label", "other", "--purpose", "data", "--length", "-1"},
 		"128, 192 or 256 bits, not 100":      {"--key-label", "other", "--purpose", "data", "--length", "100"},

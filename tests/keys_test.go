@@ -124,7 +124,7 @@ func TestX49KeysUnlock(t *testing.T) {
 	s := newSite(t)
 	material, _ := s.pemKeys()
 	s.serve()
-	require.Contains(t, s.log.String(), `"key source"=memory`)
+	s.logs(`"key source"=memory`)
 	c := s.client("admin", ttlv.V2_1)
 	create(t, c, aes("k"))
 	works(t, c, "k")
@@ -151,7 +151,7 @@ func TestX49KeysUnlock(t *testing.T) {
 	require.Contains(t, s.must(s.keys("unlock")), "Unlocked: 2 key files")
 	works(t, c, "k")
 	works(t, s.client("admin", ttlv.V1_4), "k")
-	require.Contains(t, string(s.read("data/audit.jsonl")), `"event":"keys lock","by":"uid `)
+	s.audits(`"event":"keys lock","by":"uid `)
 
 	s.must(s.keys("lock"))
 	s.stop()
@@ -179,7 +179,7 @@ func TestX51KeysDecryptAll(t *testing.T) {
 		require.Equal(t, fs.FileMode(0o600), info.Mode().Perm())
 	}
 	s.serve()
-	require.Contains(t, s.log.String(), `"key source"=file`)
+	s.logs(`"key source"=file`)
 
 	// With another master key, which is named, nothing is changed.
 	s.must(s.keys("encrypt"))

@@ -113,13 +113,13 @@ func TestX25SwitchToHSM(t *testing.T) {
 	require.Equal(t, "hsm", s.sealing().Strategy)
 	s.must(s.seal("prune"))
 	for _, act := range []string{"seal switch", "seal prune"} {
-		require.Regexp(t, `level=INFO msg="`+act+`" by="uid \d+"`, s.log.String())
+		s.logs(fmt.Sprintf(`level=INFO msg="%s" by="uid %d"`, act, os.Getuid()))
 	}
 	require.NoError(t, os.Remove(s.path("master.key")))
 	s.stop()
 	s.serve() // although the configuration still says software: the slots win, and the log says so
 	works(t, s.client("admin", ttlv.V2_1), "k")
-	require.Contains(t, s.log.String(), "the slots win")
+	s.logs("the slots win")
 	require.Contains(t, strings.Join(s.sealing().Change, "\n"), `strategy  = "hsm"`)
 	s.configure("strategy        = \"software\"   # a file opens the root key:\nmaster_key_file = \"master.key\"\n", "strategy = \"hsm\"\nslot = 4\nkey_label = \"root\"\n")
 	s.stop()
@@ -239,6 +239,18 @@ func TestX31Rotate(t *testing.T) {
 	require.Regexp(t, ":v3:", st.active())
 	s.must(s.seal("prune"))
 	require.Len(t, s.sealing().Slots, 1)
+	kept := func() { // a backup has the slots of its time
+		admin := s.client("admin", ttlv.V2_1)
+		for _, key := range []string{"strongroom-root", "v2", "v3", "v3_HMAC"} {
+			uid := kmip.UniqueIdentifier(kmip.HSMIdentifier(4, key))
+			_, err := client.Do[kmip.EncryptResponse](t.Context(), admin, kmip.OperationEncrypt, &kmip.EncryptRequest{UniqueIdentifier: uid, Data: make([]byte, 32)})
+			require.ErrorContains(t, err, "protects the server's root key", key)
+		}
+	}
+	kept()
+	s.kill()
+	s.serve()
+	kept()
 	for _, old := range []string{"strongroom-root", "v2"} {
 		s.tool("--delete-object", "--type", "secrkey", "--label", old)
 	}
@@ -261,7 +273,7 @@ func TestX32RotateByConfiguration(t *testing.T) {
 	s.stop()
 	s.must(s.strongroomd("hsm", "generate", "--slot", "4", "--key-label", "v2", "--purpose", "seal", "--config", s.path("strongroom.toml")))
 	s.serve()
-	require.Contains(t, s.log.String(), "upgrading stored keys")
+	s.logs("upgrading stored keys")
 	st := s.sealing()
 	require.Regexp(t, ":v2:", st.active())
 	require.Empty(t, st.Change)
@@ -293,7 +305,7 @@ func TestX33AnotherToken(t *testing.T) {
 	s.configure("slot      = 4\nkey_label = \"strongroom-root\"\nmechanism = \"auto\"\n",
 		"slot = 5\nkey_label = \"new-root\"\n[[seal.previous]]\nstrategy = \"hsm\"\nslot = 4\nkey_label = \"strongroom-root\"\n")
 	s.serve()
-	require.Contains(t, s.log.String(), "upgrading stored keys")
+	s.logs("upgrading stored keys")
 	require.Regexp(t, ":new-root:", s.sealing().active())
 	s.must(s.seal("prune"))
 	s.stop()

@@ -259,6 +259,22 @@ func (s *site) write(name string, data []byte) string {
 	return path
 }
 
+// logs waits until the server's log has a text; audits, until its audit log has. Both are written a moment after what they tell of.
+func (s *site) logs(text string) {
+	s.t.Helper()
+	s.tells(text, s.log.String)
+}
+
+func (s *site) audits(text string) {
+	s.t.Helper()
+	s.tells(text, func() string { return string(s.read("data/audit.jsonl")) })
+}
+
+func (s *site) tells(text string, in func() string) {
+	s.t.Helper()
+	require.Eventually(s.t, func() bool { return strings.Contains(in(), text) }, time.Minute, 5*time.Millisecond, "%q was not told", text)
+}
+
 // read is what a file of the site's folder has.
 func (s *site) read(name string) []byte {
 	s.t.Helper()

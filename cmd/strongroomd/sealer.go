@@ -449,18 +449,14 @@ func tokenKeyOf(reference string) (label, serial, id string) {
 	return rest[:at], serial, strings.TrimPrefix(rest[at:], ":")
 }
 
-// reserve tells the HSM which keys the slots are under, so that no administrator of a token destroys them, or has them open what they
-// protect, by KMIP.
+// reserve tells the HSM which keys the slots are under, or were, so that no administrator of a token destroys them, or has them open
+// what they protect, by KMIP: a backup has the slots of its time.
 func (s *sealer) reserve(ctx context.Context) {
 	t, err := s.root.Slots(ctx)
 	if err != nil || s.hsm == nil {
 		return
 	}
-	var references []string
-	for i := range t.Slots {
-		references = append(references, t.Slots[i].Protector, t.Slots[i].MACKey())
-	}
-	s.hsm.Reserve(references)
+	s.hsm.Reserve(t.References())
 }
 
 // reserves says whether an object is one of those keys.

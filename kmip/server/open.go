@@ -99,7 +99,7 @@ func (r *Request) admitted(uid string, n *need) (*kmip.Object, error) {
 		return nil, err
 	}
 	if r.server.Reserved != nil && r.server.Reserved(o) {
-		return nil, kmip.Errorf(kmip.ResultReasonPermissionDenied, "object %q protects the server's root key: no client uses it", uid)
+		return nil, kmip.Errorf(kmip.ResultReasonPermissionDenied, "object %q protects the server's root key, or did: no client uses it", uid)
 	}
 	if !n.archived && o.Attributes.Archived() {
 		return nil, kmip.Errorf(kmip.ResultReasonObjectArchived, "object %q is archived: recover it first", uid)

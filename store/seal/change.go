@@ -140,6 +140,11 @@ func (r *Root) Prune(ctx context.Context, find Find, refers func(context.Context
 				needed = append(needed, fmt.Errorf("%v is needed: %w", s, err))
 			}
 			dropped = append(dropped, *s)
+			for _, reference := range s.references() {
+				if !slices.Contains(t.Former, reference) {
+					t.Former = append(t.Former, reference)
+				}
+			}
 		}
 		if len(needed) > 0 || len(dropped) == 0 {
 			return errors.Join(needed...)

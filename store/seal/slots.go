@@ -61,7 +61,8 @@ func (s *Slot) bound() []byte { return fmt.Appendf(nil, "slot:%d", s.ID) }
 type Table struct {
 	Generation int64 // of the table, 0 while there is none; every change adds one
 	Slots      []Slot
-	Rows       bool `json:",omitempty"` // what is kept beside the table has MACs, too: see Root.MAC
+	Rows       bool     `json:",omitempty"` // what is kept beside the table has MACs, too: see Root.MAC
+	Former     []string `json:",omitempty"` // references of keys that opened slots which were pruned: with a backup of then they still would
 	MAC        []byte
 }
 
@@ -94,6 +95,11 @@ func (t *Table) mac(root []byte) ([]byte, error) {
 	if t.Rows {
 		b = append(b, "rows"...)
 	}
+	for _, text := range t.Former {
+		b = append(b, "former"...)
+		b = binary.BigEndian.AppendUint32(b, uint32(len(text)))
+		b = append(b, text...)
+	}
 	h.Write(b)
 	return h.Sum(nil), nil
 }
@@ -124,7 +130,24 @@ func (t *Table) verify(root []byte) error {
 
 // clone is a copy whose slots may be changed.
 func (t *Table) clone() *Table {
-	return &Table{Generation: t.Generation, Slots: slices.Clone(t.Slots), Rows: t.Rows}
+	return &Table{Generation: t.Generation, Slots: slices.Clone(t.Slots), Rows: t.Rows, Former: slices.Clone(t.Former)}
+}
+
+// References are those of all keys that open a slot, or opened one that was pruned, with the keys of their MACs.
+func (t *Table) References() []string {
+	all := slices.Clone(t.Former)
+	for i := range t.Slots {
+		all = append(all, t.Slots[i].references()...)
+	}
+	return all
+}
+
+func (s *Slot) references() []string {
+	all := []string{s.Protector}
+	if key := s.MACKey(); key != "" {
+		all = append(all, key)
+	}
+	return all
 }
 
 // inOrder lists the slots in the order in which they are tried.
