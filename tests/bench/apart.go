@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -55,33 +56,38 @@ func (b *bench) sameLoad(ctx context.Context, t *trial, one func(context.Context
 type apart struct {
 	name    string // also of its rows, which have the connections behind it
 	at      []int  // connections
+	load    func(*bench, context.Context) (*exchange, error)
 	prepare func(ctx context.Context, b *bench, folder string) (end func() error, err error)
-	floor   func(run, own *bench) func(context.Context, *trial, []*exchange) (*outcome, error)
+	floor   func(a *apart, run, own *bench) func(context.Context, *trial, []*exchange) (*outcome, error)
 	floors  string
 	judge   func(*row)
 }
 
 var aparts = []apart{
 	// A device in a network: each call of the module takes a millisecond more, for the server and for the floor.
-	{"encrypt-hsm-network", []int{1, 16, 64}, networked, ofToken, "token", func(r *row) { r.judge(ratioAtLeast(0.95)) }},
+	{"encrypt-hsm-network", []int{1, 16, 64}, (*bench).encryptToken, networked, ofToken, "token", func(r *row) { r.judge(ratioAtLeast(0.95)) }},
 	// What else is in the token does not matter: the floor is the same server with a token of a few keys.
-	{"encrypt-hsm-10000", []int{8}, crowded, ofServer, "few keys", func(r *row) { r.judge(ratioAtLeast(0.95)) }},
+	{"encrypt-hsm-10000", []int{8}, (*bench).encryptToken, crowded, ofServer, "few keys", func(r *row) { r.judge(ratioAtLeast(0.95)) }},
 	// The module in a worker process: the floor is the same server with it in its own.
-	{"hsm-worker-call", []int{8}, isolated, ofServer, "in process", func(r *row) {
+	{"hsm-worker-call", []int{8}, (*bench).encryptToken, isolated, ofServer, "in process", func(r *row) {
 		r.Figure, r.Unit, r.Ratio = 1e6/r.Figure-1e6/r.floor(), "µs more", 0
 		r.judge(figureAtMost(15, "µs more"))
 	}},
+	// Every row under a key of the token: the floor is the same server with its rows under the root key alone.
+	{"encrypt-db-kek", []int{8}, (*bench).encryptDatabase, protected, ofServer, "root key", func(r *row) { r.judge(ratioAtLeast(0.95)) }},
+	{"get-db-kek", []int{8}, (*bench).getDatabase, protected, ofServer, "root key", func(r *row) { r.judge(ratioAtLeast(0.95)) }},
+	{"create-db-kek", []int{32}, (*bench).createDatabase, protected, ofServer, "root key", func(r *row) { r.judge(figureAtLeast(3_500, "op/s")) }},
 }
 
 // ofToken drives the token of the server apart directly.
-func ofToken(_, own *bench) func(context.Context, *trial, []*exchange) (*outcome, error) {
+func ofToken(_ *apart, _, own *bench) func(context.Context, *trial, []*exchange) (*outcome, error) {
 	return own.tokens("gcm", aesLabel)
 }
 
 // ofServer puts the same load on the run's own server.
-func ofServer(run, _ *bench) func(context.Context, *trial, []*exchange) (*outcome, error) {
+func ofServer(a *apart, run, _ *bench) func(context.Context, *trial, []*exchange) (*outcome, error) {
 	return func(ctx context.Context, t *trial, _ []*exchange) (*outcome, error) {
-		return run.sameLoad(ctx, t, run.encryptToken)
+		return run.sameLoad(ctx, t, func(ctx context.Context) (*exchange, error) { return a.load(run, ctx) })
 	}
 }
 
@@ -120,7 +126,7 @@ func (b *bench) apart(ctx context.Context, a *apart, trials []trial) (err error)
 	defer func() { err = errors.Join(err, own.site.stop()) }()
 	defer func() { own.keys.client.Close() }()
 	for _, t := range trials {
-		t.mix, t.floor = alone(own.encryptToken), a.floor(b, &own)
+		t.mix, t.floor = alone(func(ctx context.Context) (*exchange, error) { return a.load(&own, ctx) }), a.floor(a, b, &own)
 		err := b.one(ctx, t.name, func() (*row, error) {
 			r, err := own.try(ctx, &t)
 			if err == nil {
@@ -193,6 +199,22 @@ func crowded(ctx context.Context, b *bench, _ string) (end func() error, err err
 		return nil, err
 	}
 	if _, err := b.token.run(ctx, "fill", "-", 10_000, 0, 0); err != nil {
+		return nil, err
+	}
+	return func() error { return nil }, b.begin(ctx)
+}
+
+// protected puts every row under a key of the token.
+func protected(ctx context.Context, b *bench, _ string) (end func() error, err error) {
+	const label = "bench-kek"
+	_, err = b.site.strongroomd(ctx, "hsm", "generate", "--slot", strconv.Itoa(slot), "--key-label", label, "--purpose", "data", "--config", filepath.Join(b.site.dir, "strongroom.toml"))
+	if err != nil {
+		return nil, err
+	}
+	err = b.site.edit(func(text string) string {
+		return strings.Replace(text, `key_encryption_key      = ""`, fmt.Sprintf("key_encryption_key      = %q", kmip.HSMIdentifier(slot, label)), 1)
+	})
+	if err != nil {
 		return nil, err
 	}
 	return func() error { return nil }, b.begin(ctx)

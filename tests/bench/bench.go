@@ -116,6 +116,10 @@ func (b *bench) encryptDatabase(ctx context.Context) (*exchange, error) {
 	return b.keys.encrypt(ctx, b.keys.database, 1)
 }
 
+func (b *bench) getDatabase(ctx context.Context) (*exchange, error) { return b.keys.get(ctx) }
+
+func (b *bench) createDatabase(ctx context.Context) (*exchange, error) { return b.keys.create(ctx) }
+
 func (b *bench) encryptToken(ctx context.Context) (*exchange, error) {
 	return b.keys.encrypt(ctx, b.keys.aes, 1)
 }
