@@ -64,6 +64,10 @@ they become none. The old wrapping key is not removed: backups of the database n
 
 // tell says how it ended.
 func (r *rewrapping) tell(out io.Writer, w *store.Rewrapping) error {
+	if w.Rewrapped+w.Remaining+w.Failed == 0 {
+		_, err := fmt.Fprintf(out, "No key is wrapped by %s.\n", plain(r.from))
+		return err
+	}
 	fmt.Fprintf(out, "%d keys were rewrapped from %s to %s; %d are left.\n", w.Rewrapped, plain(r.from), plain(r.to), w.Remaining)
 	for _, f := range w.Failures {
 		fmt.Fprintln(out, "  "+plain(f))
