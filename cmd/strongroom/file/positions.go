@@ -25,7 +25,6 @@ func workers(size int) int {
 type section struct {
 	f          *os.File
 	from, size int64
-	view       view
 }
 
 // sectionOf is r as a section, nil if it is none. A file without a size may be one that the kernel makes up as it is read,
@@ -43,7 +42,7 @@ func sectionOf(r io.Reader) (*section, error) {
 	if err != nil || end <= from {
 		return nil, err
 	}
-	return &section{f: f, from: from, size: end - from}, nil
+	return &section{f, from, end - from}, nil
 }
 
 // chunks is how many of n bytes the section has.
@@ -55,7 +54,10 @@ var errShorter = errors.New("the file became shorter")
 // memory if t can take it from there, else from a copy.
 func (s *section) transform(t *transform, buf []byte, at int64, index uint64, last bool) (out []byte, err error) {
 	if t.from != nil {
-		ok, err := s.mapped(at, t.in, len(buf), func(chunk []byte) { out = t.from(buf, chunk, index, last) })
+		ok, err := mapped(s.f, s.from+at, len(buf), func(chunk []byte) error {
+			out = t.from(buf, chunk, index, last)
+			return nil
+		})
 		if ok {
 			return out, err
 		}
@@ -117,8 +119,7 @@ func regularSize(f *os.File) (int64, bool, error) {
 }
 
 // run works on all chunks. The first error ends it.
-func (c *copier) run(ctx context.Context, p Progress) (err error) {
-	defer func() { err = errors.Join(err, c.section.close()) }()
+func (c *copier) run(ctx context.Context, p Progress) error {
 	g, ctx := errgroup.WithContext(ctx)
 	count := c.chunks(c.in)
 	for range min(int64(workers(c.room())), count) {

@@ -2,7 +2,6 @@ package file
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
@@ -31,7 +30,7 @@ type pipeline struct {
 }
 
 // stream transforms all of r into w. Of a regular file each worker reads its own chunks.
-func stream(ctx context.Context, w io.Writer, r io.Reader, t *transform, p Progress) (err error) {
+func stream(ctx context.Context, w io.Writer, r io.Reader, t *transform, p Progress) error {
 	input, err := sectionOf(r)
 	if err != nil {
 		return err
@@ -46,9 +45,6 @@ func stream(ctx context.Context, w io.Writer, r io.Reader, t *transform, p Progr
 	}
 	for range cap(l.free) {
 		l.free <- &piece{done: make(chan error, 1)}
-	}
-	if input != nil {
-		defer func() { err = errors.Join(err, input.close()) }()
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
