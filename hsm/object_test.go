@@ -293,10 +293,16 @@ func TestDecryptBoundedMemory(t *testing.T) {
 	}
 	fail(6_000) // until the heap, and the race detector's shadow of it, have their size
 	debug.FreeOSMemory()
-	before := resident(t)
-	fail(14_000)
-	debug.FreeOSMemory()
-	require.Less(t, resident(t)-before, int64(20<<20), "14,000 leaks of 32 KiB would be 450 MB")
+	var grown int64
+	for range 3 { // what else the process does may grow once: a leak does each time
+		before := resident(t)
+		fail(14_000)
+		debug.FreeOSMemory()
+		if grown = resident(t) - before; grown < 20<<20 {
+			break
+		}
+	}
+	require.Less(t, grown, int64(20<<20), "14,000 leaks of 32 KiB would be 450 MB")
 	require.Equal(t, generation, h.modules[0].generation.Load())
 	require.Same(t, conn, h.slots[4].conn.Load())
 }
