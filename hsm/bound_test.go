@@ -16,7 +16,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -465,38 +464,11 @@ func TestWrappingKeyIsReplaced(t *testing.T) {
 	require.ErrorContains(t, err, "another key than the one")
 }
 
-// changing is a library that tells other check values once it is told to.
-type changing struct {
-	cryptoki
-	on atomic.Bool
-}
-
-func (c *changing) attributes(s session, h handle, types []uint) (template, error) {
-	t, err := c.cryptoki.attributes(s, h, types)
-	for i := range t {
-		if c.on.Load() && t[i].Type == pkcs11.CKA_CHECK_VALUE {
-			t[i].Value = []byte{1, 2, 3}
-		}
-	}
-	return t, err
-}
-
 // Where a token gives handles again, one may mean another key of the same name.
 func TestReusedHandleOfReplacedKey(t *testing.T) {
 	h := open(t)
-	o := aesKeyOf(t, h, "k")
-	c := h.slots[4].conn.Load()
-	reusing := *c.proof
-	reusing.reuses = true
-	c.proof = &reusing
-	lib := &changing{cryptoki: h.modules[0].lib}
-	h.modules[0].lib = lib
-	t.Cleanup(func() { h.modules[0].lib = lib.cryptoki })
-	require.NoError(t, encrypts(t.Context(), h, "k"))
-	lib.on.Store(true)
-	_, err := o.Key.Encrypt(t.Context(), &kmip.EncryptRequest{Data: []byte("text")})
-	require.ErrorIs(t, err, kmip.ErrNotFound)
-	_, err = h.Object(t.Context(), uid("k"))
+	require.ErrorIs(t, reusing(t, h, "k", pkcs11.CKA_CHECK_VALUE, []byte{1, 2, 3}), kmip.ErrNotFound)
+	_, err := h.Object(t.Context(), uid("k"))
 	require.ErrorContains(t, err, "another key than the one")
 }
 

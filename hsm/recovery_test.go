@@ -393,37 +393,44 @@ func TestConcurrentUse(t *testing.T) {
 	require.Less(t, lost.Load(), int64(20), "of 960 operations, in bursts of faults")
 }
 
-// relabelled is a library whose objects had their handles given to others.
-type relabelled struct {
+// altered is a library that tells another value of an attribute once it is told to, as if objects had their handles given to others.
+type altered struct {
 	cryptoki
-	on atomic.Bool
+	kind  uint // CKA_
+	value []byte
+	on    atomic.Bool
 }
 
-func (r *relabelled) attributes(s session, h handle, types []uint) (template, error) {
-	t, err := r.cryptoki.attributes(s, h, types)
+func (a *altered) attributes(s session, h handle, types []uint) (template, error) {
+	t, err := a.cryptoki.attributes(s, h, types)
 	for i := range t {
-		if r.on.Load() && t[i].Type == pkcs11.CKA_LABEL {
-			t[i].Value = []byte("another")
+		if a.on.Load() && t[i].Type == a.kind {
+			t[i].Value = a.value
 		}
 	}
 	return t, err
 }
 
+// reusing has a token give handles again, and tell another value of an attribute of a key once it was used: what it is used for then gives the error.
+func reusing(t *testing.T, h *HSM, name string, kind uint, value []byte) error {
+	t.Helper()
+	o := aesKeyOf(t, h, name)
+	c := h.slots[4].conn.Load()
+	proof := *c.proof
+	proof.reuses = true
+	c.proof = &proof
+	a := &altered{cryptoki: h.modules[0].lib, kind: kind, value: value}
+	h.modules[0].lib = a
+	t.Cleanup(func() { h.modules[0].lib = a.cryptoki })
+	require.NoError(t, encrypts(t.Context(), h, name))
+	a.on.Store(true)
+	_, err := o.Key.Encrypt(t.Context(), &kmip.EncryptRequest{Data: []byte("text")})
+	return err
+}
+
 // Where a token gives handles again, one is confirmed before it is used: it may mean another key.
 func TestReusedHandleIsConfirmed(t *testing.T) {
-	h := open(t)
-	o := aesKeyOf(t, h, "k")
-	c := h.slots[4].conn.Load()
-	reusing := *c.proof
-	reusing.reuses = true
-	c.proof = &reusing
-	r := &relabelled{cryptoki: h.modules[0].lib}
-	h.modules[0].lib = r
-	t.Cleanup(func() { h.modules[0].lib = r.cryptoki })
-	require.NoError(t, encrypts(t.Context(), h, "k"))
-	r.on.Store(true)
-	_, err := o.Key.Encrypt(t.Context(), &kmip.EncryptRequest{Data: []byte("text")})
-	require.ErrorIs(t, err, kmip.ErrNotFound)
+	require.ErrorIs(t, reusing(t, open(t), "k", pkcs11.CKA_LABEL, []byte("another")), kmip.ErrNotFound)
 }
 
 func TestRandom(t *testing.T) {

@@ -128,18 +128,25 @@ func (r *Root) read(ctx context.Context) (*Table, error) {
 	return t, err
 }
 
-// copyKey is a copy of the root key, which the caller clears.
-func (r *Root) copyKey() ([]byte, error) {
+// while has use look at the root key, which is not wiped meanwhile.
+func (r *Root) while(use func(*openRoot)) error {
 	o := r.open.Load()
 	if o == nil {
-		return nil, ErrSealed
+		return ErrSealed
 	}
 	o.mu.RLock()
 	defer o.mu.RUnlock()
 	if o.key == nil {
-		return nil, ErrSealed
+		return ErrSealed
 	}
-	return bytes.Clone(o.key.Bytes()), nil
+	use(o)
+	return nil
+}
+
+// copyKey is a copy of the root key, which the caller clears.
+func (r *Root) copyKey() (key []byte, err error) {
+	err = r.while(func(o *openRoot) { key = bytes.Clone(o.key.Bytes()) })
+	return key, err
 }
 
 // Subkey derives a key of 32 bytes from the root key for one purpose; the caller clears it.
@@ -164,17 +171,9 @@ func rowMAC(key, stated []byte) []byte {
 }
 
 // under is the HMAC-SHA256 of a message under one of the subkeys in memory.
-func (r *Root) under(which func(*openRoot) []byte, message []byte) ([]byte, error) {
-	o := r.open.Load()
-	if o == nil {
-		return nil, ErrSealed
-	}
-	o.mu.RLock()
-	defer o.mu.RUnlock()
-	if o.key == nil {
-		return nil, ErrSealed
-	}
-	return rowMAC(which(o), message), nil
+func (r *Root) under(which func(*openRoot) []byte, message []byte) (mac []byte, err error) {
+	err = r.while(func(o *openRoot) { mac = rowMAC(which(o), message) })
+	return mac, err
 }
 
 // Mixing makes a Mixer of a protector: its data keys open nothing without the root key.
