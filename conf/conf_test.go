@@ -389,7 +389,7 @@ func site(t *testing.T) (folder string, c *Config) {
 	return folder, c
 }
 
-func TestCheckSafe(t *testing.T) {
+func TestX18CheckSafe(t *testing.T) {
 	_, c := site(t)
 	require.NoError(t, c.CheckSafe())
 

@@ -38,7 +38,7 @@ func nss(t *testing.T) *HSM {
 	return openModule(t, m)
 }
 
-func TestNSSBackend(t *testing.T) {
+func TestX21NSSBackend(t *testing.T) {
 	kmiptest.Backend(t, func(t *testing.T) kmip.Backend { return nss(t) }, kmiptest.Options{
 		Prefix: kmip.HSMIdentifier(4, ""), Owner: "ops", TakesMaterial: true, HidesMaterial: true,
 	})

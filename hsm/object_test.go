@@ -242,7 +242,7 @@ func TestOnlyToken(t *testing.T) {
 	require.Contains(t, both.Status(t.Context())[0].Error, "no token with slot ID 12", "it cannot be both")
 }
 
-func TestSelectors(t *testing.T) {
+func TestX19Selectors(t *testing.T) {
 	pinsAreHere(t)
 	newToken(t, "one")
 	newToken(t, "two")

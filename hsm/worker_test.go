@@ -24,7 +24,7 @@ func TestInWorkerProcess(t *testing.T) {
 		t.Skip("it is where this runs")
 	}
 	if os.Getenv("STRONGROOM_LONG") == "" {
-		t.Skip("it takes longer than all others together; STRONGROOM_LONG=1 runs it, and TestNSSBackend is always in one")
+		t.Skip("it takes longer than all others together; STRONGROOM_LONG=1 runs it, and TestX21NSSBackend is always in one")
 	}
 	cmd := exec.Command(os.Args[0], "-test.timeout=120s", "-test.short")
 	cmd.Env = append(os.Environ(), workerVariable+"=all")

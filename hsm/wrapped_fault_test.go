@@ -29,7 +29,7 @@ func signsWrapped(t *testing.T, k kmip.Opened) error {
 
 // Whatever fails, and whether it happened all the same: no unwrapped key stays in the token, no object is more or less there, and
 // the next signature is one.
-func TestWrappedFaults(t *testing.T) {
+func TestX62WrappedFaults(t *testing.T) {
 	for _, handles := range []int{0, 2} {
 		t.Run(fmt.Sprintf("%d handles kept", handles), func(t *testing.T) {
 			h, shim := shimmed(t, func(m *Module) { m.Slots[0].WrappedHandles = handles })
@@ -59,7 +59,7 @@ func TestWrappedFaults(t *testing.T) {
 }
 
 // Making a wrapped key leaves nothing behind either, and gives nothing that was not proven.
-func TestGenerateWrappedFaults(t *testing.T) {
+func TestX62GenerateWrappedFaults(t *testing.T) {
 	h, shim := shimmed(t, nil)
 	wrappingKeys(t, h, "wrap")
 	a := ecAttributes(kmip.RecommendedCurveP256)
@@ -76,7 +76,7 @@ func TestGenerateWrappedFaults(t *testing.T) {
 }
 
 // A slot that keeps handles lends them to many at once, and lets them go by age and with the connection.
-func TestHeldHandles(t *testing.T) {
+func TestX65HeldHandles(t *testing.T) {
 	h, shim := shimmed(t, func(m *Module) {
 		m.Slots[0].WrappedHandles, m.Slots[0].WrappedHandleAge = 2, 50*time.Millisecond
 	})

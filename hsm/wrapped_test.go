@@ -49,7 +49,7 @@ func sessionObjects(t *testing.T, h *HSM) (n int) {
 	return n
 }
 
-func TestWrappedPairs(t *testing.T) {
+func TestX66WrappedPairs(t *testing.T) {
 	h := open(t)
 	wrappingKeys(t, h, "wrap")
 	for name, a := range map[string]kmip.Attributes{

@@ -11,8 +11,8 @@ import (
 	"strongroom/kmip/ttlv"
 )
 
-// TestHSMCommands asks for everything that an operator can be told of a token, beside a server that uses it.
-func TestHSMCommands(t *testing.T) {
+// TestX23HSMCommands asks for everything that an operator can be told of a token, beside a server that uses it.
+func TestX23HSMCommands(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.serve()

@@ -117,9 +117,9 @@ func (s secrets) searchNone(t *testing.T, dir string) (n int) {
 	return n
 }
 
-// TestX49KeysUnlock: TLS works from memory with no clear key on any disk. TestX50: locked, KMIP is refused on open connections and on
+// TestX49X50KeysUnlock: TLS works from memory with no clear key on any disk. TestX50: locked, KMIP is refused on open connections and on
 // new ones; unlocked, both work again, and a restart unlocks by itself.
-func TestX49KeysUnlock(t *testing.T) {
+func TestX49X50KeysUnlock(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	material, _ := s.pemKeys()

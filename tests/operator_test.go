@@ -86,8 +86,8 @@ isolation = "thread"
 	require.NotContains(t, shown, strings.TrimSpace(string(s.read("hsm-4.pin"))))
 }
 
-// TestServeRefusesUnsafeFiles: what only the server may read must be so before it starts.
-func TestServeRefusesUnsafeFiles(t *testing.T) {
+// TestX18ServeRefusesUnsafeFiles: what only the server may read must be so before it starts.
+func TestX18ServeRefusesUnsafeFiles(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	for _, name := range []string{"master.key", "hsm-4.pin", "tls/server.key.enc"} {

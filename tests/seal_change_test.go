@@ -100,8 +100,8 @@ func (b *bystanders) end() {
 	b.t.Logf("%d requests, the longest took %v", b.done.Load(), time.Duration(b.longest.Load()))
 }
 
-// TestX25SwitchToHSM goes over to the HSM under load; the master key is needed no more.
-func TestX25SwitchToHSM(t *testing.T) {
+// TestX25X28SwitchToHSM goes over to the HSM under load; the master key is needed no more.
+func TestX25X28SwitchToHSM(t *testing.T) {
 	t.Parallel()
 	s := siteWith(t)
 	s.serve()
@@ -150,8 +150,8 @@ func TestX26SwitchToSoftware(t *testing.T) {
 	back()
 }
 
-// TestX27SwitchWithTheHSMAway changes nothing; TestX28's other faults do not either.
-func TestX27SwitchWithTheHSMAway(t *testing.T) {
+// TestX27X28SwitchWithTheHSMAway changes nothing; other faults do not either.
+func TestX27X28SwitchWithTheHSMAway(t *testing.T) {
 	t.Parallel()
 	s := siteWith(t)
 	shim := s.throughShim("none")
@@ -368,8 +368,8 @@ func TestX34PruneAndRewrap(t *testing.T) {
 	works(t, s.client("admin", ttlv.V2_1), "row0")
 }
 
-// TestX35Recovery: the HSM is lost, and shares bring back what is under the root key; X36: the status counts the rest.
-func TestX35Recovery(t *testing.T) {
+// TestX35X36Recovery: the HSM is lost, and shares bring back what is under the root key; X36: the status counts the rest.
+func TestX35X36Recovery(t *testing.T) {
 	t.Parallel()
 	s := sealSite(t)
 	s.serve()
@@ -413,8 +413,8 @@ func TestX35Recovery(t *testing.T) {
 	works(t, s.client("admin", ttlv.V2_1), "k")
 }
 
-// TestX39DefaultWrapping: with key_encryption_key every new row is under it, and says so; X37: a client sees no difference.
-func TestX39DefaultWrapping(t *testing.T) {
+// TestX37X39DefaultWrapping: with key_encryption_key every new row is under it, and says so; X37: a client sees no difference.
+func TestX37X39DefaultWrapping(t *testing.T) {
 	t.Parallel()
 	s := sealSite(t)
 	s.serve()

@@ -215,8 +215,8 @@ func TestX13UnsealsByItself(t *testing.T) {
 	require.Contains(t, e.Message, "protects the server's root key", "an administrator of the token cannot destroy it by KMIP")
 }
 
-// TestX14TokenAwayAtStart: the server stays up, sealed, says so, and unseals when the token is back.
-func TestX14TokenAwayAtStart(t *testing.T) {
+// TestX14X15TokenAwayAtStart: the server stays up, sealed, says so, and unseals when the token is back.
+func TestX14X15TokenAwayAtStart(t *testing.T) {
 	t.Parallel()
 	s := sealSite(t)
 	s.serve()
@@ -269,8 +269,8 @@ func TestX14KeysFollow(t *testing.T) {
 	works(t, s.client("admin", ttlv.V2_1), "k")
 }
 
-// TestX16OperatorUnseals: without a master key file the server waits for its operator; seal seal closes it again.
-func TestX16OperatorUnseals(t *testing.T) {
+// TestX16X53OperatorUnseals: without a master key file the server waits for its operator; seal seal closes it again.
+func TestX16X53OperatorUnseals(t *testing.T) {
 	t.Parallel()
 	s := siteWith(t, "--clear-keys")
 	s.configure(`master_key_file = "master.key"`, `master_key_file = ""`)
@@ -420,8 +420,8 @@ func TestX47OneLogin(t *testing.T) {
 	require.Zero(t, shim.Calls("Logout"))
 }
 
-// TestX55HSMWrap puts the root key under a key of the token out of the master key; nothing needs that any more.
-func TestX55HSMWrap(t *testing.T) {
+// TestX54X55HSMWrap puts the root key under a key of the token out of the master key; nothing needs that any more.
+func TestX54X55HSMWrap(t *testing.T) {
 	t.Parallel()
 	s := siteWith(t)
 	made := s.must(s.strongroomd("hsm", "generate", "--slot", "4", "--key-label", "root", "--purpose", "seal", "--config", s.path("strongroom.toml"))) // X54
@@ -458,8 +458,8 @@ func TestX12RSAProtector(t *testing.T) {
 	require.Empty(t, s.sealing().Change)
 }
 
-// TestX22Info tells what C_GetInfo and C_GetTokenInfo tell. TestX20's variable is only in the configuration, as in every site.
-func TestX22Info(t *testing.T) {
+// TestX20X22Info tells what C_GetInfo and C_GetTokenInfo tell. The library's variable is only in the configuration, as in every site.
+func TestX20X22Info(t *testing.T) {
 	t.Parallel()
 	s := sealSite(t)
 	require.NotContains(t, os.Environ(), "SOFTHSM2_CONF="+s.path("softhsm", "softhsm2.conf"))

@@ -56,9 +56,9 @@ type wrongAnswer string
 
 func (w wrongAnswer) Error() string { return string(w) }
 
-// TestTokenAway takes the token's folder away under a server at work and gives it back, more than once: who needs the token
+// TestX38X46TokenAway takes the token's folder away under a server at work and gives it back, more than once: who needs the token
 // is told so, nobody else notices, and it works again by itself.
-func TestTokenAway(t *testing.T) {
+func TestX38X46TokenAway(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.serve()

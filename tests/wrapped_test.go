@@ -94,9 +94,9 @@ func p256(uid string) kmip.Attributes {
 	return usable(uid, kmip.CryptographicAlgorithmECDSA, 256).With(ttlv.TagCryptographicDomainParameters, curveP256)
 }
 
-// TestHSMWrapped makes more keys than anybody would put into a token, a thousand of them RSA keys with STRONGROOM_LONG. The token shows
+// TestX59X61HSMWrapped makes more keys than anybody would put into a token, a thousand of them RSA keys with STRONGROOM_LONG. The token shows
 // the same two objects all the time, and what it was told to do for a signature.
-func TestHSMWrapped(t *testing.T) {
+func TestX59X61HSMWrapped(t *testing.T) {
 	t.Parallel()
 	pairs, rsas := 30, 4
 	if os.Getenv("STRONGROOM_LONG") != "" {
@@ -202,8 +202,8 @@ func (p *spy) changes(from int64) (calls []string) {
 	return calls
 }
 
-// TestHSMWrappedFamilies: symmetric keys and pairs, asked for as each version can, under a wrapping key of each user's own.
-func TestHSMWrappedFamilies(t *testing.T) {
+// TestX60X64HSMWrappedFamilies: symmetric keys and pairs, asked for as each version can, under a wrapping key of each user's own.
+func TestX60X64HSMWrappedFamilies(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.wrapping(`hsm_wrapping_key = "hsm::4::userkey_{identity}"`, "userkey_admin", "named")
@@ -346,9 +346,9 @@ func (s *site) under(uid string) (n int) {
 	return n
 }
 
-// TestWrappedHandles: a slot that keeps handles unwraps a key once for many signatures, never more keys than it may, and none that was
+// TestX65WrappedHandles: a slot that keeps handles unwraps a key once for many signatures, never more keys than it may, and none that was
 // revoked or purged.
-func TestWrappedHandles(t *testing.T) {
+func TestX65WrappedHandles(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.wrapping(`hsm_wrapping_key = "hsm::4::wrapping"`, "wrapping")
