@@ -32,7 +32,6 @@ type lanes struct {
 	c *C.sr_lanes
 
 	busy    atomic.Int64 // operations here, waiting or running
-	seen    atomic.Bool  // that the module computes here
 	crowded atomic.Int64 // how many more operations go through a lane although nothing else is here
 
 	mu   sync.Mutex
@@ -86,18 +85,10 @@ func (l *lanes) reap(f *os.File) {
 }
 
 // local says whether the module was seen to compute here.
-func (l *lanes) local() bool {
-	if !l.seen.Load() && C.sr_lanes_local(l.c) != 0 {
-		l.seen.Store(true)
-	}
-	return l.seen.Load()
-}
+func (l *lanes) local() bool { return C.sr_lanes_local(l.c) != 0 }
 
 // forget makes it be looked at anew: for tests, in which one module behaves as another.
-func (l *lanes) forget() {
-	l.seen.Store(false)
-	C.sr_lanes_forget(l.c)
-}
+func (l *lanes) forget() { C.sr_lanes_forget(l.c) }
 
 // take gives a job with a block of at least size bytes.
 func (l *lanes) take(size int) *job {

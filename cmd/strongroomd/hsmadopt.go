@@ -16,7 +16,6 @@ import (
 
 	"strongroom/conf"
 	"strongroom/hsm"
-	"strongroom/kmip/server"
 )
 
 // What the database keeps of keys in tokens is the running server's: the commands here ask it, at its admin socket. Where none runs
@@ -105,18 +104,12 @@ func withEstate(cmd *cobra.Command, f func(context.Context, estate) error) (err 
 	if err := hasDatabase(c); err != nil {
 		return err
 	}
-	log := slog.New(slog.DiscardHandler)
-	b, err := openBackends(cmd.Context(), c, nil, log) // what is kept of keys is authenticated under the root key
+	b, err := openBackends(cmd.Context(), c, nil, slog.New(slog.DiscardHandler)) // what is kept of keys is authenticated under the root key
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.close()) }()
-	audit, err := server.OpenAudit(c.Audit.File, log)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, audit.Close()) }()
-	return f(cmd.Context(), &noted{b.hsm, &operatorLog{audit, log}})
+	return noting(c, func(o *operatorLog) error { return f(cmd.Context(), &noted{b.hsm, o}) })
 }
 
 // A noted estate writes what changes something into the audit log.

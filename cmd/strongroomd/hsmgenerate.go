@@ -79,7 +79,7 @@ name it hsm::SLOT::LABEL, and its administrators may use it.`,
 	return cmd
 }
 
-// says is what the audit log says of a key that was asked for.
+// saysOf is what the audit log says of a key that was asked for.
 func saysOf(slot uint32, k *hsm.NewKey) string {
 	return fmt.Sprintf("%s, %s to be used for %s", kmip.HSMIdentifier(slot, k.Label), k.Algorithm, k.Purpose)
 }

@@ -12,7 +12,6 @@ import (
 	"syscall"
 
 	"strongroom/conf"
-	"strongroom/kmip/server"
 	"strongroom/store"
 	"strongroom/store/seal"
 )
@@ -55,14 +54,11 @@ func withStore(ctx context.Context, c *conf.Config, master, act string, f func(*
 	if err := unsealHere(ctx, c, stores, master); err != nil {
 		return err
 	}
-	audit, err := server.OpenAudit(c.Audit.File, log)
-	if err != nil {
+	return noting(c, func(o *operatorLog) error {
+		err := f(stores.store)
+		o.note(act, thisUser(), "", err)
 		return err
-	}
-	defer func() { err = errors.Join(err, audit.Close()) }()
-	err = f(stores.store)
-	(&operatorLog{audit, log}).note(act, thisUser(), "", err)
-	return err
+	})
 }
 
 // unsealHere opens the root key of the database with a master key, or with what the configuration has.

@@ -32,16 +32,23 @@ func (o *operatorLog) note(act, by, detail string, err error) {
 	o.audit.Act(server.Act{Name: act, By: by, Detail: detail, Err: err})
 }
 
-// noteHere writes the line of an act of this program, where no server has the audit log of its configuration.
-func noteHere(c *conf.Config, act, detail string, done error) (err error) {
+// noting has f tell what it does in the audit log of a configuration that no server runs on.
+func noting(c *conf.Config, f func(*operatorLog) error) (err error) {
 	log := slog.New(slog.DiscardHandler)
 	audit, err := server.OpenAudit(c.Audit.File, log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, audit.Close()) }()
-	(&operatorLog{audit, log}).note(act, thisUser(), detail, done)
-	return nil
+	return f(&operatorLog{audit, log})
+}
+
+// noteHere writes the line of an act of this program.
+func noteHere(c *conf.Config, act, detail string, done error) error {
+	return noting(c, func(o *operatorLog) error {
+		o.note(act, thisUser(), detail, done)
+		return nil
+	})
 }
 
 // thisUser is by whom an act is while no server runs.
