@@ -13,10 +13,10 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// maxMemory bounds what the chunks in work may take.
+// maxMemory bounds what the chunks in work may take, in buffers and where they are mapped.
 const maxMemory = 64 << 20
 
-// workers is how many chunks of size bytes are worked upon at once: one a core, as long as there is memory for them.
+// workers is how many chunks are worked upon at once, each of which takes size bytes: one a core, as long as there is memory for them.
 func workers(size int) int {
 	return max(1, min(runtime.GOMAXPROCS(0), maxMemory/size))
 }
@@ -25,6 +25,7 @@ func workers(size int) int {
 type section struct {
 	f          *os.File
 	from, size int64
+	windows    *windows // nil: it is read
 }
 
 // sectionOf is r as a section, nil if it is none. A file without a size may be one that the kernel makes up as it is read,
@@ -42,7 +43,22 @@ func sectionOf(r io.Reader) (*section, error) {
 	if err != nil || end <= from {
 		return nil, err
 	}
-	return &section{f, from, end - from}, nil
+	return &section{f: f, from: from, size: end - from}, nil
+}
+
+// open makes the section ready for t.
+func (s *section) open(t *transform) {
+	if t.from != nil {
+		s.windows = newWindows(s.f, s.from, s.size, t.in)
+	}
+}
+
+// close ends what open began.
+func (s *section) close() error {
+	if err := s.windows.close(); err != nil {
+		return fmt.Errorf("reading: %w", err)
+	}
+	return nil
 }
 
 // chunks is how many of n bytes the section has.
@@ -51,16 +67,14 @@ func (s *section) chunks(n int) int64 { return (s.size + int64(n) - 1) / int64(n
 var errShorter = errors.New("the file became shorter")
 
 // transform makes the output of the chunk at an offset, in buf, which has the chunk's length: from where the file lies in
-// memory if t can take it from there, else from a copy.
+// memory if t can take it from there, else from a copy. Each chunk is asked for once.
 func (s *section) transform(t *transform, buf []byte, at int64, index uint64, last bool) (out []byte, err error) {
-	if t.from != nil {
-		ok, err := mapped(s.f, s.from+at, len(buf), func(chunk []byte) error {
-			out = t.from(buf, chunk, index, last)
-			return nil
-		})
-		if ok {
-			return out, err
-		}
+	ok, err := s.windows.use(at, len(buf), func(chunk []byte) error {
+		out = t.from(buf, chunk, index, last)
+		return nil
+	})
+	if ok {
+		return out, err
 	}
 	if err := s.read(buf, at); err != nil {
 		return nil, err
@@ -119,10 +133,12 @@ func regularSize(f *os.File) (int64, bool, error) {
 }
 
 // run works on all chunks. The first error ends it.
-func (c *copier) run(ctx context.Context, p Progress) error {
+func (c *copier) run(ctx context.Context, p Progress) (err error) {
+	c.open(c.transform)
+	defer func() { err = errors.Join(err, c.close()) }()
 	g, ctx := errgroup.WithContext(ctx)
 	count := c.chunks(c.in)
-	for range min(int64(workers(c.room())), count) {
+	for range min(int64(workers(2*c.room())), count) {
 		g.Go(func() error {
 			buf := make([]byte, c.room())
 			for {

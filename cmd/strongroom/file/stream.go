@@ -2,6 +2,7 @@ package file
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -30,12 +31,16 @@ type pipeline struct {
 }
 
 // stream transforms all of r into w. Of a regular file each worker reads its own chunks.
-func stream(ctx context.Context, w io.Writer, r io.Reader, t *transform, p Progress) error {
+func stream(ctx context.Context, w io.Writer, r io.Reader, t *transform, p Progress) (err error) {
 	input, err := sectionOf(r)
 	if err != nil {
 		return err
 	}
-	n := workers(2 * t.room())
+	if input != nil {
+		input.open(t)
+		defer func() { err = errors.Join(err, input.close()) }()
+	}
+	n := workers(3 * t.room())
 	l := &pipeline{
 		transform: t,
 		input:     input,
