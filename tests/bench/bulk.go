@@ -27,7 +27,7 @@ const (
 	bulkRing  = 64 // chunks that a core goes around, so that they come from memory
 )
 
-// A bulk is a large file in memory and what the command line makes of it.
+// A bulk is a large file and what the command line makes of it.
 type bulk struct {
 	site  *site
 	key   string
@@ -35,11 +35,11 @@ type bulk struct {
 	plain string
 }
 
-// newBulk makes the file, smaller where the memory does not hold three of it.
-func newBulk(s *site, memory, key string) (*bulk, error) {
-	b := &bulk{site: s, key: key, size: bulkSize, plain: filepath.Join(memory, "plain")}
+// newBulk makes the file in a folder, smaller where there is no room for three of it.
+func newBulk(s *site, folder, key string) (*bulk, error) {
+	b := &bulk{site: s, key: key, size: bulkSize, plain: filepath.Join(folder, "plain")}
 	var free syscall.Statfs_t
-	if err := syscall.Statfs(memory, &free); err != nil {
+	if err := syscall.Statfs(folder, &free); err != nil {
 		return nil, err
 	}
 	if most := int64(free.Bavail) * free.Bsize / 4; b.size > most {
@@ -58,14 +58,14 @@ func newBulk(s *site, memory, key string) (*bulk, error) {
 			return nil, err
 		}
 	}
-	return b, f.Close()
+	return b, errors.Join(f.Sync(), f.Close()) // what a disk still has to write would be done while something is measured
 }
 
 // measure runs `strongroom sym encrypt` into another file, or sym decrypt of what that made, or with discard sym encrypt
 // into nothing, in turns with the floor.
 //
-// From file to file the floor is a copy, for a file system takes new pages more slowly than cores encrypt. Into nothing it
-// is the bare cipher.
+// From file to file, in memory, the floor is a copy, for a file system takes new pages more slowly than cores encrypt. Into nothing it
+// is the bare cipher, and the file is one on the disk whose content the kernel has in memory, as it has of what was just written.
 func (b *bulk) measure(ctx context.Context, command string, discard bool) (*row, error) {
 	in, out := b.plain, b.plain+".enc"
 	if command == "decrypt" {
@@ -84,24 +84,27 @@ func (b *bulk) measure(ctx context.Context, command string, discard bool) (*row,
 		return nil, errors.New("there is nothing to decrypt: file-encrypt was not measured")
 	}
 	var all time.Duration
-	for range turns {
-		f, err := floor()
-		if err != nil {
-			return nil, err
-		}
-		took, most, err := b.run(ctx, args)
+	for i := range turns + 1 {
+		f, stolen, err := quietly(floor)
 		if err != nil {
 			return nil, err
 		}
 		r.Floors = append(r.Floors, f)
-		r.Memory = max(r.Memory, megabytes(most))
+		r.Stolen = max(r.Stolen, stolen)
+		if i == turns {
+			break
+		}
+		took, stolen, err := quietly(func() (time.Duration, error) {
+			took, most, err := b.run(ctx, args)
+			r.Memory = max(r.Memory, megabytes(most))
+			return took, err
+		})
+		if err != nil {
+			return nil, err
+		}
+		r.Stolen = max(r.Stolen, stolen)
 		all += took
 	}
-	f, err := floor()
-	if err != nil {
-		return nil, err
-	}
-	r.Floors = append(r.Floors, f)
 	r.Figure = b.gigabytes(all / turns)
 	r.Ratio = r.Figure / r.floor()
 	r.judge(ratioAtLeast(0.7), memoryAtMost(100))

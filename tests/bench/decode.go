@@ -49,20 +49,22 @@ func (r *requestReader) read(message []byte) error {
 
 // measureDecode measures how long the decoding of a request takes.
 func measureDecode(request []byte) (*row, error) {
-	var failure error
-	result := testing.Benchmark(func(t *testing.B) {
-		t.ReportAllocs()
-		var r requestReader
-		for t.Loop() {
-			if err := r.read(request); err != nil {
-				failure = err
-				return
+	result, stolen, err := quietly(func() (testing.BenchmarkResult, error) {
+		var failure error
+		result := testing.Benchmark(func(t *testing.B) {
+			t.ReportAllocs()
+			var r requestReader
+			for t.Loop() {
+				if failure = r.read(request); failure != nil {
+					return
+				}
 			}
-		}
+		})
+		return result, failure
 	})
-	if failure != nil {
-		return nil, failure
+	if err != nil {
+		return nil, err
 	}
 	allocations := result.AllocsPerOp()
-	return &row{Figure: float64(result.T.Nanoseconds()) / float64(result.N), Unit: "ns", Allocations: &allocations}, nil
+	return &row{Figure: float64(result.T.Nanoseconds()) / float64(result.N), Unit: "ns", Allocations: &allocations, Stolen: stolen}, nil
 }
