@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"errors"
+	"regexp"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,9 +17,10 @@ import (
 
 // A Measurement says how a token is measured.
 type Measurement struct {
-	Sessions int           // the most in use at once; 0 means all that the slot has
-	Each     time.Duration // of one figure
-	Tell     func(Figure)  // hears each figure at once
+	Sessions int            // the most in use at once; 0 means all that the slot has
+	Each     time.Duration  // of one figure
+	Only     *regexp.Regexp // what is measured: what of a use, a blank and its mechanism it matches; nil means everything
+	Tell     func(Figure)   // hears each figure at once
 }
 
 // A Figure is how often a token did something in a second, with so many sessions at work.
@@ -73,7 +75,7 @@ var drills = []drill{
 }
 
 // Measure drives a slot's token with one session, two, four and so on, and leaves nothing there: the keys are objects of a
-// session that ends. What the token does not do is left out.
+// session that ends. What the token does not do is left out; where nothing is left, that is an error.
 func (h *HSM) Measure(ctx context.Context, number uint32, m Measurement) error {
 	s := h.slots[number]
 	if s == nil {
@@ -90,23 +92,36 @@ func (h *HSM) Measure(ctx context.Context, number uint32, m Measurement) error {
 		m.Sessions = most
 	}
 	t := &tester{m: c.module, slot: c.id}
+	measured := false
 	for _, d := range drills {
-		if err := c.drill(ctx, t, &d, &m); err != nil {
+		name := d.name(c.proof)
+		if name == "" || (m.Only != nil && !m.Only.MatchString(d.use+" "+name)) {
+			continue
+		}
+		measured = true
+		if err := c.drill(ctx, t, &d, name, &m); err != nil {
 			return s.tell(err)
 		}
+	}
+	if !measured {
+		return invalid("slot %d does nothing that %q matches", number, m.Only)
 	}
 	return nil
 }
 
+// name is the function's or the mechanism's, "" where the token does not do it.
+func (d *drill) name(p *proof) string {
+	if d.called != "" {
+		return d.called
+	}
+	if ckm := d.ckm(p); ckm != 0 {
+		return mechanismName(ckm)
+	}
+	return ""
+}
+
 // drill makes the figures of one drill.
-func (c *connection) drill(ctx context.Context, t *tester, d *drill, m *Measurement) error {
-	name, ckm := d.called, d.ckm(c.proof)
-	if name == "" && ckm == 0 {
-		return nil
-	}
-	if name == "" {
-		name = mechanismName(ckm)
-	}
+func (c *connection) drill(ctx context.Context, t *tester, d *drill, name string, m *Measurement) error {
 	if err := c.module.gate.enter(ctx); err != nil {
 		return err
 	}

@@ -116,8 +116,18 @@ func TestHSMBench(t *testing.T) {
 		}
 		require.Contains(t, r.stderr, "CKM_AES_GCM", "it tells how far it is")
 	}
+	r := s.strongroomd("hsm", "bench", "--sessions", "1", "--duration", "5ms", "--only", "encrypt CKM_AES_GCM|sign.*PSS", "--json", "--config", s.path("strongroom.toml"))
+	var figures []hsm.Figure
+	require.NoError(t, json.Unmarshal([]byte(s.must(r)), &figures))
+	require.Len(t, figures, 2)
+	require.Equal(t, []string{"CKM_AES_GCM", "CKM_RSA_PKCS_PSS"}, []string{figures[0].Mechanism, figures[1].Mechanism})
+	for only, want := range map[string]string{"(": "--only: error parsing regexp", "DES": `slot 4 does nothing that "DES" matches`} {
+		r = s.strongroomd("hsm", "bench", "--only", only, "--config", s.path("strongroom.toml"))
+		require.NotZero(t, r.code)
+		require.Contains(t, r.stderr, want)
+	}
 	require.NotContains(t, s.tool("-O"), "Object")
-	r := s.strongroomd("hsm", "bench", "--sessions", "1000", "--config", s.path("strongroom.toml"))
+	r = s.strongroomd("hsm", "bench", "--sessions", "1000", "--config", s.path("strongroom.toml"))
 	require.NotZero(t, r.code)
 	require.Contains(t, r.stderr, "the slot has 64 sessions")
 }

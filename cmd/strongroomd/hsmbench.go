@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 )
 
 func hsmBenchCommand() *cobra.Command {
-	var number string
+	var number, only string
 	var sessions int
 	each := 500 * time.Millisecond
 	cmd := &cobra.Command{
@@ -24,11 +25,16 @@ on: the token alone, as the server drives it, with no KMIP around it. Messages h
 are gone when it ends; a token may be slower with keys that stay in it. Nothing is left in the token.
 
 The token is busy meanwhile, for a running server as well.`,
-		Example: "  strongroomd hsm bench --slot 4 --sessions 16 --config /etc/strongroom/strongroom.toml",
-		Args:    arguments(cobra.NoArgs),
+		Example: `  strongroomd hsm bench --slot 4 --sessions 16 --config /etc/strongroom/strongroom.toml
+  strongroomd hsm bench --slot 4 --only 'AES.*GCM|sign' --config /etc/strongroom/strongroom.toml`,
+		Args: arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if sessions < 0 || each < time.Millisecond || each > time.Hour {
 				return misuse{errors.New("--sessions is a number from 1, --duration a time from 1ms to 1h")}
+			}
+			wanted, err := regexp.Compile(only)
+			if err != nil {
+				return misuse{fmt.Errorf("--only: %w", err)}
 			}
 			return withSlot(cmd, slotOf(number), func(ctx context.Context, h *hsm.HSM, slot uint32) error {
 				asJSON, _ := cmd.Flags().GetBool("json")
@@ -38,7 +44,7 @@ The token is busy meanwhile, for a running server as well.`,
 					out = cmd.ErrOrStderr() // so that who waits sees how far it is
 				}
 				fmt.Fprintf(out, line, "WHAT", "MECHANISM", "SESSIONS", "PER SECOND", "MEAN µs")
-				err := h.Measure(ctx, slot, hsm.Measurement{Sessions: sessions, Each: each, Tell: func(f hsm.Figure) {
+				err := h.Measure(ctx, slot, hsm.Measurement{Sessions: sessions, Each: each, Only: wanted, Tell: func(f hsm.Figure) {
 					all = append(all, f)
 					fmt.Fprintf(out, line, f.Use, f.Mechanism, strconv.Itoa(f.Sessions), strconv.FormatFloat(f.PerSecond, 'f', 0, 64), strconv.FormatFloat(f.Mean, 'f', 1, 64))
 				}})
@@ -51,6 +57,7 @@ The token is busy meanwhile, for a running server as well.`,
 	}
 	slotFlag(cmd, &number)
 	cmd.Flags().IntVar(&sessions, "sessions", 0, "measure with up to `NUMBER` sessions (default all that the slot has)")
+	cmd.Flags().StringVar(&only, "only", "", "measure only what `REGEXP` matches of the first two columns with a blank between them")
 	cmd.Flags().DurationVar(&each, "duration", each, "`TIME` of each figure")
 	return cmd
 }
