@@ -56,7 +56,16 @@ type trial struct {
 	floor       func(context.Context, *trial, []*exchange) (*outcome, error)
 	floorName   string
 	targets     []target
+	token       *tokenUse // where the floor is the token's
 }
+
+// A tokenUse is what the token's floor does.
+type tokenUse struct{ operation, label string }
+
+// wrappedUse unwraps a key, uses it once, and destroys it.
+const wrappedUse = "wrapped"
+
+var useAES = &tokenUse{"gcm", aesLabel}
 
 // alone is the mix of one exchange.
 func alone(one func(context.Context) (*exchange, error)) func(context.Context) ([]*exchange, error) {
@@ -80,36 +89,47 @@ func (b *bench) trials() []trial {
 	for _, op := range []struct {
 		name     string
 		exchange func(context.Context) (*exchange, error)
-		token    string // operation of the token's floor
-		label    string
+		token    *tokenUse           // nil: the echo is the floor
 		targets  map[string][]target // by shape
 	}{
-		{"encrypt-db", b.encryptDatabase, "", "", map[string][]target{"8": {ratioAtLeast(0.7)}}},
-		{"get-db", b.keys.get, "", "", nil},
-		{"encrypt-hsm", b.encryptToken, "gcm", aesLabel, map[string][]target{"8": {ratioAtLeast(0.6)}, "32": {ratioAtLeast(0.6)}}},
-		{"decrypt-hsm-rsa", b.keys.decrypt, "decrypt", rsaLabel, map[string][]target{"8": {ratioAtLeast(0.9)}, "32": {ratioAtLeast(0.9)}}},
+		{"encrypt-db", b.encryptDatabase, nil, map[string][]target{"8": {ratioAtLeast(0.7)}}},
+		{"get-db", b.keys.get, nil, nil},
+		{"encrypt-hsm", b.encryptToken, useAES, map[string][]target{"8": {ratioAtLeast(0.6)}, "32": {ratioAtLeast(0.6)}}},
+		{"decrypt-hsm-rsa", b.keys.decrypt, &tokenUse{"decrypt", rsaLabel}, map[string][]target{"8": {ratioAtLeast(0.9)}, "32": {ratioAtLeast(0.9)}}},
+		{"sign-hsm-p256", b.keys.signECDSA, &tokenUse{"ecdsa", ecLabel}, map[string][]target{"8": {ratioAtLeast(0.9)}, "8x16": {ratioAtLeast(0.9)}}},
 	} {
 		for _, shape := range shapes {
-			t := trial{op.name + " " + shape.name, shape.connections, shape.depth, alone(op.exchange), b.echoes, "echo", op.targets[shape.name]}
-			if op.token != "" {
-				t.floorName, t.floor = "token", b.tokens(op.token, op.label)
+			name, mix, targets := op.name+" "+shape.name, alone(op.exchange), op.targets[shape.name]
+			if op.token != nil {
+				all = append(all, b.onToken(name, shape.connections, shape.depth, mix, op.token, targets...))
+			} else {
+				all = append(all, trial{name: name, connections: shape.connections, depth: shape.depth, mix: mix, floor: b.echoes, floorName: "echo", targets: targets})
 			}
-			all = append(all, t)
 		}
 	}
+	on8 := func(name string, one func(context.Context) (*exchange, error), floor func(context.Context, *trial, []*exchange) (*outcome, error), floorName string, targets ...target) trial {
+		return trial{name: name, connections: 8, depth: 1, mix: alone(one), floor: floor, floorName: floorName, targets: targets}
+	}
+	on32 := func(name string, mix func(context.Context) ([]*exchange, error), targets ...target) trial {
+		return trial{name: name, connections: 32, depth: 1, mix: mix, targets: targets}
+	}
 	return append(all,
-		trial{"sign-hsm-rsa 8", 8, 1, alone(b.keys.sign), b.tokens("sign", rsaLabel), "token", []target{ratioAtLeast(0.9)}},
-		trial{"sign-hsm-p256 8", 8, 1, alone(b.keys.signECDSA), b.tokens("ecdsa", ecLabel), "token", []target{ratioAtLeast(0.9)}},
-		trial{"sign-hsm-wrapped 8", 8, 1, alone(b.keys.signWrapped), b.tokens("wrapped", wrappingLabel), "token", []target{ratioAtLeast(0.8)}},
-		trial{"encrypt-db-wrapped 8", 8, 1, alone(b.keys.encryptWrapped), b.unwrapped, "not wrapped", []target{ratioAtLeast(0.95)}},
-		trial{"sign-db-rsa 8", 8, 1, alone(b.keys.signer(signRSA)), b.rsaLoop, "crypto/rsa", []target{ratioAtLeast(0.7)}},
-		trial{"sign-db-p256 8", 8, 1, alone(b.keys.signer(signP256)), b.echoes, "echo", nil},
-		trial{"sign-db-ed25519 8", 8, 1, alone(b.keys.signer(signEd25519)), b.echoes, "echo", nil},
-		trial{"encrypt-db 8 batch-100", 8, 1, alone(b.batch), b.echoes, "echo", []target{figureAtLeast(500_000, "op/s")}},
-		trial{"create-db 32", 32, 1, alone(b.keys.create), nil, "", []target{figureAtLeast(3_500, "op/s")}},
-		trial{"register-db 32", 32, 1, alone(b.keys.register), nil, "", []target{figureAtLeast(3_500, "op/s")}},
-		trial{"mixed 32", 32, 1, b.keys.mixed, nil, "", nil},
+		b.onToken("sign-hsm-rsa 8", 8, 1, alone(b.keys.sign), &tokenUse{"sign", rsaLabel}, ratioAtLeast(0.9)),
+		b.onToken("sign-hsm-wrapped 8", 8, 1, alone(b.keys.signWrapped), &tokenUse{wrappedUse, wrappingLabel}, ratioAtLeast(0.8)),
+		on8("encrypt-db-wrapped 8", b.keys.encryptWrapped, b.unwrapped, "not wrapped", ratioAtLeast(0.95)),
+		on8("sign-db-rsa 8", b.keys.signer(signRSA), b.rsaLoop, "crypto/rsa", ratioAtLeast(0.7)),
+		on8("sign-db-p256 8", b.keys.signer(signP256), b.echoes, "echo"),
+		on8("sign-db-ed25519 8", b.keys.signer(signEd25519), b.echoes, "echo"),
+		on8("encrypt-db 8 batch-100", b.batch, b.echoes, "echo", figureAtLeast(500_000, "op/s")),
+		on32("create-db 32", alone(b.keys.create), figureAtLeast(3_500, "op/s")),
+		on32("register-db 32", alone(b.keys.register), figureAtLeast(3_500, "op/s")),
+		on32("mixed 32", b.keys.mixed),
 	)
+}
+
+// onToken is a load whose floor is the token's.
+func (b *bench) onToken(name string, connections, depth int, mix func(context.Context) ([]*exchange, error), use *tokenUse, targets ...target) trial {
+	return trial{name: name, connections: connections, depth: depth, mix: mix, floor: b.tokens, floorName: "token", token: use, targets: targets}
 }
 
 func (b *bench) encryptDatabase(ctx context.Context) (*exchange, error) {
@@ -196,6 +216,11 @@ func (b *bench) try(ctx context.Context, t *trial) (*row, error) {
 	if err := b.floor(ctx, t, x, r); err != nil {
 		return nil, err
 	}
+	if t.token != nil && t.token.operation != wrappedUse && t.depth == 1 {
+		if r.Plain, r.Stolen, err = b.plain(ctx, t, x); err != nil {
+			return nil, err
+		}
+	}
 	o := new(outcome)
 	for range turns {
 		l := b.load(t, x)
@@ -245,17 +270,12 @@ func (b *bench) floor(ctx context.Context, t *trial, x []*exchange, r *row) erro
 
 // echoes is the floor of the echo: the trial's own load, on it.
 func (b *bench) echoes(ctx context.Context, t *trial, x []*exchange) (*outcome, error) {
-	l := b.load(t, x)
-	l.address, l.prime, l.process = b.echo.address, true, process{b.echo.cmd.Process.Pid}
-	l.warmUp, l.duration = b.warmUp/turns, b.duration/(2*turns)
-	return l.run(ctx)
+	return b.loadOn(b.echo, t, x, b.duration/(2*turns)).run(ctx)
 }
 
 // tokens is the floor of the token: a thread for each connection.
-func (b *bench) tokens(operation, label string) func(context.Context, *trial, []*exchange) (*outcome, error) {
-	return func(ctx context.Context, t *trial, _ []*exchange) (*outcome, error) {
-		return b.token.run(ctx, operation, label, t.connections, b.warmUp/turns, b.duration/(2*turns))
-	}
+func (b *bench) tokens(ctx context.Context, t *trial, _ []*exchange) (*outcome, error) {
+	return b.token.run(ctx, t.token.operation, t.token.label, t.connections, b.warmUp/turns, b.duration/(2*turns))
 }
 
 // files encrypts and decrypts a file with the command line.

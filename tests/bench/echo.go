@@ -19,7 +19,9 @@ const echoFlush = 64 << 10
 // serveEcho is the process of the first floor: it speaks the server's TLS with the server's certificates, reads messages
 // by their length, and answers every one with the first that came on the connection. It prints its address, and ends when
 // its standard input does.
-func serveEcho(dir string) error {
+//
+// Each connection has a function of its own from before, if that is not nil, which is called before each answer.
+func serveEcho(dir string, before func() (func() error, error)) error {
 	config, err := echoTLS(dir)
 	if err != nil {
 		return err
@@ -43,7 +45,14 @@ func serveEcho(dir string) error {
 		go func() {
 			defer conn.Close()
 			e := echo{conn: tls.Server(conn, config), in: make([]byte, 4<<10)}
-			if err := e.run(); !errors.Is(err, io.EOF) {
+			var err error
+			if before != nil {
+				e.before, err = before()
+			}
+			if err == nil {
+				err = e.run()
+			}
+			if !errors.Is(err, io.EOF) {
 				fmt.Fprintln(os.Stderr, "echo:", err)
 			}
 		}()
@@ -77,6 +86,7 @@ type echo struct {
 	r, w   int
 	answer []byte // nil until the first message
 	out    []byte
+	before func() error // called for each answer, or nil
 }
 
 // run answers until the client leaves, which is io.EOF.
@@ -97,6 +107,8 @@ func (e *echo) run() error {
 		}
 		if e.answer == nil {
 			e.answer = append([]byte(nil), e.in[e.r:e.r+size]...)
+		} else if err := e.prepare(); err != nil {
+			return err
 		} else if e.out = append(e.out, e.answer...); len(e.out) >= echoFlush {
 			if err := e.flush(); err != nil {
 				return err
@@ -104,6 +116,13 @@ func (e *echo) run() error {
 		}
 		e.r += size
 	}
+}
+
+func (e *echo) prepare() error {
+	if e.before == nil {
+		return nil
+	}
+	return e.before()
 }
 
 // size is that of the next message, 0 while it is not known.

@@ -25,14 +25,15 @@ type echoProcess struct {
 	stdin   io.Closer
 }
 
-// startEcho runs this program again, as the echo.
-func startEcho(dir string) (*echoProcess, error) {
+// startEcho runs this program again with arguments that make it an echo.
+func startEcho(prepare func(*exec.Cmd), args ...string) (*echoProcess, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(self, echoCommand, dir)
+	cmd := exec.Command(self, args...)
 	cmd.Stderr = os.Stderr
+	prepare(cmd)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -60,6 +61,9 @@ func (e *echoProcess) stop() error {
 
 //go:embed token/token.c
 var tokenSource []byte
+
+// tokenLabel is the label of the site's token.
+const tokenLabel = "strongroom"
 
 // A tokenFloor is the second floor: a program in C that drives the site's token. It and the server have the token open at
 // the same time, but do not use it at the same time.
@@ -102,7 +106,7 @@ func newTokenFloor(ctx context.Context, s *site, ciphertext []byte) (*tokenFloor
 
 // run drives the token: operation is gcm, decrypt, sign or ecdsa; or fill, where threads is how many keys are made.
 func (t *tokenFloor) run(ctx context.Context, operation, label string, threads int, warmUp, d time.Duration) (*outcome, error) {
-	cmd := exec.CommandContext(ctx, t.program, t.library, "strongroom", label, operation, fmt.Sprint(threads),
+	cmd := exec.CommandContext(ctx, t.program, t.library, tokenLabel, label, operation, fmt.Sprint(threads),
 		fmt.Sprint(warmUp.Seconds()), fmt.Sprint(d.Seconds()))
 	cmd.Env = append(os.Environ(), t.env...)
 	cmd.Stdin = strings.NewReader(t.pin + "\n" + hex.EncodeToString(t.ciphertext) + "\n")

@@ -32,6 +32,7 @@ type keys struct {
 	client     *client.Client
 	database   kmip.UniqueIdentifier // AES-256
 	aes, rsa   kmip.UniqueIdentifier // in the token: AES-256, RSA-2048
+	ecdsa      *exchange
 	public     *rsa.PublicKey
 	plaintext  []byte // 64 bytes
 	ciphertext []byte // of it under rsa, OAEP with SHA-256

@@ -5,6 +5,11 @@
 // clients, and answers messages of the same sizes: what lies between it and the server is KMIP, the keys and the audit. And
 // the site's token, driven directly through PKCS#11 by a program in C with as many threads as the server has connections.
 //
+// Beside the token's floor a plain server stands as a peer: the echo with one operation of the token before each answer, through
+// the binding that Go programs use, and nothing else.
+//
+// Everything is measured again, three times at most, while the host of a virtual machine takes its processors away.
+//
 // A module that runs in a worker process, one behind a shim that adds a millisecond to each call, as a device in a network does,
 // and a token of ten thousand keys are measured on servers of their own.
 //
@@ -22,6 +27,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"regexp"
@@ -34,7 +40,10 @@ const echoCommand = "echo"
 
 func main() {
 	if len(os.Args) == 3 && os.Args[1] == echoCommand {
-		exit(serveEcho(os.Args[2]))
+		exit(serveEcho(os.Args[2], nil))
+	}
+	if len(os.Args) == 3 && os.Args[1] == plainCommand {
+		exit(servePlain(os.Args[2]))
 	}
 	var o options
 	only := ""
@@ -87,7 +96,7 @@ func run(ctx context.Context, o *options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.stop()) }()
-	echo, err := startEcho(s.dir)
+	echo, err := startEcho(func(*exec.Cmd) {}, echoCommand, s.dir)
 	if err != nil {
 		return err
 	}

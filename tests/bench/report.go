@@ -69,6 +69,9 @@ func (r *row) verdicts() string {
 	if r.noisy() {
 		all = append(all, "floors from "+figure(slices.Min(r.Floors))+" to "+figure(slices.Max(r.Floors)))
 	}
+	if r.Plain > 0 {
+		all = append(all, "a plain server: "+ratio(r.Plain/r.floor()))
+	}
 	if r.Stolen > stolenLimit {
 		all = append(all, fmt.Sprintf("the host took %.0f %%", 100*r.Stolen))
 	}

@@ -19,6 +19,7 @@ type row struct {
 	Floors      []float64 `json:"floors,omitempty"`       // between the turns, and before and behind
 	FloorCPU    float64   `json:"floor_cpu_us,omitempty"` // that the echo used for one operation, at most
 	Ratio       float64   `json:"ratio,omitempty"`        // of the figure to the mean of the floors
+	Plain       float64   `json:"plain,omitempty"`        // what a plain server over TLS comes to before the same token
 	Stolen      float64   `json:"stolen,omitempty"`       // share of the processors that the host took meanwhile, at most
 	Allocations *int64    `json:"allocations,omitempty"`
 	Targets     []verdict `json:"targets,omitempty"`
