@@ -227,6 +227,50 @@ func TestX29Crash(t *testing.T) {
 	}
 }
 
+// TestX35CrashRecovery: whenever the server ends, shares that somebody has open the root key: the new ones, or those of before.
+func TestX35CrashRecovery(t *testing.T) {
+	t.Parallel()
+	s := siteWith(t)
+	s.serve()
+	shares := func(r result) []string { return strings.Split(r.stdout, "\n")[:2] }
+	create := []string{"recovery", "create", "--shares", "3", "--threshold", "2"}
+	open := func(shares []string) bool {
+		return s.seal("recovery", "verify", shares[0]).code == 0 && strings.Contains(s.seal("recovery", "verify", shares[1]).stdout, "these shares open slot")
+	}
+	r := s.seal(create...)
+	s.must(r)
+	have := shares(r)
+	s.stop()
+	replaced := 0
+	for _, point := range append([]string{"operator-answer"}, slotPoints...) {
+		var cut result
+		s.crashServing(point, func() { cut = s.seal(create...) })
+		require.NotZero(t, cut.code, point)
+		require.Contains(t, cut.stderr, "is not known", point)
+		s.serve()
+		made := shares(cut)
+		require.NotEqual(t, open(have), open(made), "at %s one or the other", point)
+		if open(made) {
+			have = made
+			replaced++
+		}
+		s.stop()
+	}
+	require.Positive(t, replaced)
+	s.serve()
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	require.NoError(t, err)
+	defer full.Close()
+	unseen := exec.Command(filepath.Join(bin, "strongroomd"), append(append([]string{"seal"}, create...), "--config", s.config())...)
+	var said bytes.Buffer
+	unseen.Stdout, unseen.Stderr = full, &said
+	require.Error(t, unseen.Run())
+	require.Contains(t, said.String(), "nothing was changed")
+	require.True(t, open(have))
+	s.must(s.seal("seal"))
+	require.Contains(t, s.refused(s.seal(create...)), "the server is sealed")
+}
+
 func contains(list []string, word string) bool {
 	for _, w := range list {
 		if w == word {

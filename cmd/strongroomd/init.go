@@ -283,8 +283,13 @@ func (i *installation) makeRoot(ctx context.Context, c *conf.Config, staging str
 		if i.recovery.Shares == 0 {
 			return nil
 		}
-		var err error
-		i.shares, err = createRecovery(ctx, s.root, i.recovery.Shares, i.recovery.Threshold)
+		k, texts, err := newRecovery(i.recovery)
+		if err != nil {
+			return err
+		}
+		defer clear(k.Key)
+		i.shares = texts
+		_, err = k.put(ctx, s.root)
 		return err
 	})
 }

@@ -67,26 +67,83 @@ func parseShare(text string) (*share, error) {
 	return &share{int(b[1]), int(b[2]), int(b[3]), hex.EncodeToString(b[4:12]), b[12:shareSize]}, nil
 }
 
-// createRecovery makes a recovery slot and its shares, in place of the ones before.
-func createRecovery(ctx context.Context, root *seal.Root, shares, threshold int) ([]string, error) {
-	key := make([]byte, 32)
-	defer clear(key)
-	rand.Read(key)
-	parts, err := soft.SplitSecret(key, shares, threshold)
+// A recoveryKey is a recovery key of which there are shares: 32 bytes.
+type recoveryKey struct {
+	sharing
+	Key []byte `json:"key"`
+}
+
+// newRecovery makes a recovery key, which its caller clears, and its shares.
+func newRecovery(n sharing) (_ *recoveryKey, texts []string, err error) {
+	k := &recoveryKey{n, make([]byte, 32)}
+	rand.Read(k.Key)
+	defer func() {
+		if err != nil {
+			clear(k.Key)
+		}
+	}()
+	p, err := k.protector()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	p, err := seal.NewRecoveryKey(key, shares, threshold)
+	parts, err := soft.SplitSecret(k.Key, n.Shares, n.Threshold)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	fingerprint := p.Reference()[strings.LastIndexByte(p.Reference(), ':')+1:]
-	var texts []string
 	for i, part := range parts {
-		texts = append(texts, (&share{shares, threshold, i + 1, fingerprint, part}).String())
+		texts = append(texts, (&share{n.Shares, n.Threshold, i + 1, fingerprintOf(p), part}).String())
 		clear(part)
 	}
-	return texts, root.Add(ctx, p, seal.SlotRecovery)
+	return k, texts, nil
+}
+
+func (k *recoveryKey) protector() (seal.Protector, error) {
+	if err := k.check(); err != nil {
+		return nil, err
+	}
+	return seal.NewRecoveryKey(k.Key, k.Shares, k.Threshold)
+}
+
+// fingerprintOf is the last part of a reference.
+func fingerprintOf(p seal.Protector) string {
+	return p.Reference()[strings.LastIndexByte(p.Reference(), ':')+1:]
+}
+
+// put makes the recovery slot, in place of the one before. It gives the key's fingerprint.
+func (k *recoveryKey) put(ctx context.Context, root *seal.Root) (string, error) {
+	p, err := k.protector()
+	if err != nil {
+		return "", err
+	}
+	return fingerprintOf(p), root.Add(ctx, p, seal.SlotRecovery)
+}
+
+// A recovered answers POST /seal/recovery.
+type recovered struct {
+	Fingerprint string `json:"fingerprint"` // of the recovery key
+}
+
+// createRecovery prints new shares and then has put make their slot: who is cut off in between has the shares of before, which still
+// open the root key, and who is cut off behind it has the new ones.
+func createRecovery(out io.Writer, n sharing, put func(*recoveryKey) (fingerprint string, err error)) error {
+	k, texts, err := newRecovery(n)
+	if err != nil {
+		return err
+	}
+	defer clear(k.Key)
+	if err := tellShares(out, texts, n.Threshold); err != nil {
+		return fmt.Errorf("the shares could not be shown, and nothing was changed: %w", err)
+	}
+	fingerprint, err := put(k)
+	var lost noServer
+	switch {
+	case errors.As(err, &lost):
+		return fmt.Errorf("whether the shares above open the root key, or those of before, is not known: seal status and seal recovery verify tell: %w", err)
+	case err != nil:
+		return fmt.Errorf("the shares above are of no use, those of before are as they were: %w", err)
+	}
+	_, err = fmt.Fprintf(out, "They do now: recovery key %s. Shares that were made before are of no use any more.\n", fingerprint)
+	return err
 }
 
 // A collection is the shares that were given so far, by their numbers.

@@ -146,11 +146,7 @@ func (n *sharing) create(ctx context.Context, out io.Writer, s *sealer) error {
 	if n.Shares == 0 {
 		return nil
 	}
-	texts, err := createRecovery(ctx, s.root, n.Shares, n.Threshold)
-	if err != nil {
-		return err
-	}
-	return tellShares(out, texts, n.Threshold)
+	return createRecovery(out, *n, func(k *recoveryKey) (string, error) { return k.put(ctx, s.root) })
 }
 
 func tellShares(out io.Writer, texts []string, threshold int) error {
@@ -159,7 +155,7 @@ func tellShares(out io.Writer, texts []string, threshold int) error {
 		fmt.Fprintln(&b, text)
 	}
 	fmt.Fprintf(&b, "\nAny %d of these %d shares open the root key when all other protectors are lost. They are shown once and kept nowhere: give\n"+
-		"each to another keeper. Shares that were made before are of no use any more.\n", threshold, len(texts))
+		"each to another keeper.\n", threshold, len(texts))
 	_, err := io.WriteString(out, b.String())
 	return err
 }
@@ -458,18 +454,30 @@ func sealRecoveryCommand() *cobra.Command {
 		Use:   "create --shares N --threshold M",
 		Short: "Make a recovery slot, and print its shares once",
 		Long: `Make a slot of the root key under a recovery key that is kept nowhere but in N shares, of which any M give it back (Shamir). A
-recovery slot of before is replaced: its shares are of no use then.`,
+recovery slot of before is replaced: its shares are of no use then. The new shares are printed before that is done, so that at no moment
+there are shares that nobody has.`,
 		Example: "  strongroomd seal recovery create --shares 5 --threshold 3",
 		Args:    arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := n.check(); err != nil || n.Shares == 0 {
 				return misuse{cmp.Or(err, errors.New("say how many: --shares and --threshold"))}
 			}
-			var answer recoveryShares
-			if err := operate(cmd, "/seal/recovery", n, &answer); err != nil {
+			c, err := loadConfig(cmd)
+			if err != nil {
 				return err
 			}
-			return tellShares(cmd.OutOrStdout(), answer.Shares, n.Threshold)
+			var st sealStatus
+			if err := ask(cmd.Context(), c, http.MethodGet, "/seal/status", &st); err != nil {
+				return err
+			}
+			if st.Sealed {
+				return errors.New("the server is sealed: it makes shares of the root key when it is unsealed")
+			}
+			return createRecovery(cmd.OutOrStdout(), n, func(k *recoveryKey) (string, error) {
+				var answer recovered
+				err := tell(cmd.Context(), c, http.MethodPost, "/seal/recovery", k, &answer)
+				return answer.Fingerprint, err
+			})
 		},
 	}
 	create.Flags().IntVar(&n.Shares, "shares", 0, "`N` shares in all")

@@ -24,11 +24,6 @@ type sharing struct {
 	Threshold int `json:"threshold"`
 }
 
-// recoveryShares are new ones.
-type recoveryShares struct {
-	Shares []string `json:"shares"`
-}
-
 // pruned answers POST /seal/prune.
 type pruned struct {
 	Dropped []string `json:"dropped"`
@@ -81,9 +76,10 @@ func (s *sealer) answers(life context.Context) map[string]http.HandlerFunc {
 			})
 		},
 		"POST /seal/recovery": func(w http.ResponseWriter, q *http.Request) {
-			answer(s, "seal recovery create", w, q, func(ctx context.Context, in *sharing) (*recoveryShares, string, error) {
-				texts, err := createRecovery(ctx, s.root, in.Shares, in.Threshold)
-				return &recoveryShares{texts}, fmt.Sprintf("%d of %d", in.Threshold, in.Shares), err
+			answer(s, "seal recovery create", w, q, func(ctx context.Context, in *recoveryKey) (*recovered, string, error) {
+				defer clear(in.Key)
+				fingerprint, err := in.put(ctx, s.root)
+				return &recovered{fingerprint}, fmt.Sprintf("%d of %d, recovery key %s", in.Threshold, in.Shares, fingerprint), err
 			})
 		},
 		"POST /seal/recovery/verify": func(w http.ResponseWriter, q *http.Request) {
