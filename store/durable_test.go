@@ -25,6 +25,7 @@ import (
 const createForever = "STRONGROOM_TEST_CREATE"
 
 func TestMain(m *testing.M) {
+	listedAtOnce, countedOn, easy = 100, 1000, 4000
 	if path := os.Getenv(createForever); path != "" {
 		create(path)
 	}

@@ -15,9 +15,10 @@ const (
 	someObjects  = `SELECT id, uid, owner, attributes FROM objects WHERE id > $1 ORDER BY id LIMIT $2`
 	someGrants   = `SELECT o.id, g.grantee FROM objects o JOIN grants g ON g.uid = o.uid WHERE o.id > $1 AND o.id <= $2 GROUP BY o.id, g.grantee ORDER BY o.id`
 
-	listedAtOnce  = 1000            // objects in memory
 	progressEvery = 5 * time.Second // a line of the log
 )
+
+var listedAtOnce = 1000 // objects in memory; a variable for the tests, which have fewer
 
 // listAll puts every object into its lists, for a database that has none yet.
 func listAll(ctx context.Context, tx *sql.Tx, log *slog.Logger) error {

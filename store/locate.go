@@ -15,16 +15,20 @@ const (
 	// mostLocated is how many answers a search has that does not say how many it wants.
 	mostLocated = 100_000
 
-	// countedOn is how many entries of lists a search goes on for, once it has its answers, to count what else matches. An
-	// object that is read costs as much as readCost entries.
-	countedOn = 10_000
-	readCost  = 8
-
-	// easy is how much a search may read before it waits for its turn among the long ones.
-	easy = 20_000
+	// readCost is how many entries of lists an object that is read costs as much as.
+	readCost = 8
 
 	// readAtOnce is how many objects one statement reads.
 	readAtOnce = 32
+)
+
+// These are variables for the tests, which have less to search.
+var (
+	// countedOn is how many entries of lists a search goes on for, once it has its answers, to count what else matches.
+	countedOn = 10_000
+
+	// easy is how much a search may read before it waits for its turn among the long ones.
+	easy = 20_000
 )
 
 // Locate finds what matches by the lists of what is wanted; see index.go.

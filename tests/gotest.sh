@@ -9,7 +9,8 @@ go=${GO:-go}
 
 expected=$("$go" list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./... | grep -c . || true)
 
-"$go" test -v "$@" ./... | awk -v expected="$expected" '
+# The package that takes longest begins first.
+"$go" test -v "$@" ./tests ./... | awk -v expected="$expected" '
   # go test prints the packages one after another: what one has printed is kept until its last line tells how it ended.
   # What the compiler says goes past all this, to standard error.
   { kept[++n] = $0 }
