@@ -101,6 +101,9 @@ func (k *recoveryKey) protector() (seal.Protector, error) {
 	if err := k.check(); err != nil {
 		return nil, err
 	}
+	if k.Shares == 0 {
+		return nil, errors.New("a recovery key has shares")
+	}
 	return seal.NewRecoveryKey(k.Key, k.Shares, k.Threshold)
 }
 

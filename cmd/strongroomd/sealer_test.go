@@ -31,3 +31,26 @@ func TestWishDisagrees(t *testing.T) {
 	require.Contains(t, s.wished[0], "asks for "+other.Reference())
 	require.Contains(t, s.wished[3], used)
 }
+
+// TestRecoveryKeyIsChecked: what comes over the admin socket makes no slot that nobody could open.
+func TestRecoveryKeyIsChecked(t *testing.T) {
+	for want, k := range map[string]recoveryKey{
+		"has shares":    {Key: make([]byte, 32)},
+		"3 of 2 shares": {sharing: sharing{2, 3}, Key: make([]byte, 32)},
+		"32 bytes":      {sharing: sharing{3, 2}, Key: make([]byte, 31)},
+	} {
+		_, err := k.put(t.Context(), nil)
+		require.ErrorContains(t, err, want)
+	}
+	k, texts, err := newRecovery(sharing{3, 2})
+	require.NoError(t, err)
+	require.Len(t, texts, 3)
+	p, err := k.protector()
+	require.NoError(t, err)
+	for i, text := range texts {
+		s, err := parseShare(text)
+		require.NoError(t, err)
+		require.Equal(t, []int{3, 2, i + 1}, []int{s.shares, s.threshold, s.number})
+		require.Equal(t, fingerprintOf(p), s.fingerprint)
+	}
+}

@@ -217,9 +217,11 @@ func (b *bench) try(ctx context.Context, t *trial) (*row, error) {
 		return nil, err
 	}
 	if t.token != nil && t.token.operation != wrappedUse && t.depth == 1 {
-		if r.Plain, r.Stolen, err = b.plain(ctx, t, x); err != nil {
+		rate, stolen, err := b.plain(ctx, t, x)
+		if err != nil {
 			return nil, err
 		}
+		r.Plain, r.Stolen = rate, max(r.Stolen, stolen)
 	}
 	o := new(outcome)
 	for range turns {
