@@ -47,7 +47,7 @@ func newHeld(c *connection, most int, age time.Duration) *held {
 		return nil
 	}
 	if age <= 0 {
-		age = 30 * time.Second
+		age = DefaultHandleAge
 	}
 	h := &held{conn: c, most: most, age: age}
 	h.handles, _ = simplelru.NewLRU[[32]byte, *heldHandle](most, nil) // fails for a size of 0 only

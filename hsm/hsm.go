@@ -21,6 +21,14 @@ import (
 	"strongroom/kmip"
 )
 
+// The defaults of Module and Slot.
+const (
+	DefaultIsolation = "auto"
+	DefaultCallLimit = 30 * time.Second
+	DefaultSessions  = 64
+	DefaultHandleAge = 30 * time.Second
+)
+
 // A Module is a PKCS#11 library and the slots that are used through it.
 type Module struct {
 	Library string            // an absolute path
@@ -29,14 +37,14 @@ type Module struct {
 	// Parameters are given to C_Initialize in the reserved member of its arguments, which NSS softokn wants.
 	Parameters string
 
-	// Isolation says where the library runs: "none", in this process; "process", in a worker process; "auto" (or ""), which
+	// Isolation says where the library runs: "none", in this process; "process", in a worker process; DefaultIsolation (or ""), which
 	// means "process" for any library but SoftHSM, where Worker is given.
 	Isolation string
 
 	// Worker makes the command of a worker process, which calls Work with this Module.
 	Worker func() *exec.Cmd
 
-	// CallLimit is how long a call may take in a worker process, which is killed then; 0 means 30 s. Calls that make keys may
+	// CallLimit is how long a call may take in a worker process, which is killed then; 0 means DefaultCallLimit. Calls that make keys may
 	// take six times as long.
 	CallLimit time.Duration
 
@@ -59,11 +67,11 @@ type Slot struct {
 	// concurrent use.
 	Random io.Reader
 
-	MaxSessions int           // used at once; 0 means 64; the token may allow fewer
+	MaxSessions int           // used at once; 0 means DefaultSessions; the token may allow fewer
 	Wait        time.Duration // how long a request waits for a session or for the token; 0 means 10 s
 
 	// WrappedHandles is how many keys that it wrapped stay unwrapped in the token between two uses; 0 means none. They go at
-	// WrappedHandleAge after they were unwrapped; 0 means 30 s.
+	// WrappedHandleAge after they were unwrapped; 0 means DefaultHandleAge.
 	WrappedHandles   int
 	WrappedHandleAge time.Duration
 }
@@ -140,7 +148,7 @@ func (m *Module) isolated() bool {
 
 func newSlot(s Slot, m *module, log *slog.Logger) *slot {
 	if s.MaxSessions == 0 {
-		s.MaxSessions = 64
+		s.MaxSessions = DefaultSessions
 	}
 	if s.Wait == 0 {
 		s.Wait = 10 * time.Second

@@ -89,7 +89,7 @@ func (m *Module) open(path string, log *slog.Logger) (cryptoki, error) {
 	if !m.isolated() {
 		return openLibrary(path, m.Parameters)
 	}
-	return &remote{command: m.Worker, limit: callLimit(cmp.Or(m.CallLimit, 30*time.Second)), log: log}, nil
+	return &remote{command: m.Worker, limit: callLimit(cmp.Or(m.CallLimit, DefaultCallLimit)), log: log}, nil
 }
 
 // unload finalizes the module when its last user goes, once no call is inside. The library stays loaded.

@@ -83,6 +83,11 @@ isolation = "thread"
 	require.Contains(t, r.stderr, "kmip.tls_min")
 	shown := s.must(s.strongroomd("config", "show", "--config", s.path("strongroom.toml")))
 	require.Contains(t, shown, s.address)
+	for _, line := range []string{`isolation = "auto"`, `call_limit = "30s"`, "max_sessions = 64", `wrapped_handle_age = "30s"`, "unwrapped_cache_size = 16384"} {
+		require.Contains(t, shown, "\n"+line+"\n", "what nobody set is shown as it is in force")
+	}
+	s.write("shown.toml", []byte(shown))
+	s.must(s.strongroomd("config", "check", "--config", s.path("shown.toml")))
 	require.NotContains(t, shown, strings.TrimSpace(string(s.read("hsm-4.pin"))))
 }
 

@@ -1,9 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"strongroom/cache"
+	"strongroom/conf"
+	"strongroom/hsm"
 )
 
 // configCommand holds the commands about the configuration.
@@ -42,8 +47,24 @@ func configShowCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			inForce(config)
 			_, err = fmt.Fprint(cmd.OutOrStdout(), config.Show())
 			return err
 		},
+	}
+}
+
+// inForce says what the parts of the server do where the configuration leaves it to them.
+func inForce(c *conf.Config) {
+	c.UnwrappedCacheSize = cmp.Or(c.UnwrappedCacheSize, cache.DefaultSize)
+	for i := range c.HSM {
+		h := &c.HSM[i]
+		h.Isolation = cmp.Or(h.Isolation, hsm.DefaultIsolation)
+		h.CallLimit = cmp.Or(h.CallLimit, hsm.DefaultCallLimit)
+		for j := range h.Slots {
+			s := &h.Slots[j]
+			s.MaxSessions = cmp.Or(s.MaxSessions, hsm.DefaultSessions)
+			s.WrappedHandleAge = cmp.Or(s.WrappedHandleAge, hsm.DefaultHandleAge)
+		}
 	}
 }
