@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"strongroom/hsm"
 	"strongroom/hsm/hsmtest"
 	"strongroom/kmip"
 	"strongroom/kmip/client"
@@ -63,7 +64,7 @@ type apart struct {
 	at      []int  // connections
 	load    func(*bench, context.Context) (*exchange, error)
 	prepare func(ctx context.Context, b *bench, folder string) (end func() error, err error)
-	floor   func(a *apart, run, own *bench) func(context.Context, *trial, []*exchange) (*outcome, error)
+	token   *tokenUse // what the floor does with the server's own token, which is driven directly; nil: the floor is the same load on the run's server
 	floors  string
 	judge   func(*row)
 }
@@ -71,25 +72,20 @@ type apart struct {
 var aparts = []apart{
 	// A device in a network: each call of the module takes a millisecond more, for the server and for the floor. It runs in the server's own
 	// process, as driving it directly does, and then as it is by default.
-	{"encrypt-hsm-network", []int{1, 16, 64}, (*bench).encryptToken, networked("none"), ofToken, "token", func(r *row) { r.judge(ratioAtLeast(0.95)) }},
-	{"encrypt-hsm-network-worker", []int{16}, (*bench).encryptToken, networked("process"), ofToken, "token", func(*row) {}},
+	{"encrypt-hsm-network", []int{1, 16, 64}, (*bench).encryptToken, networked("none"), useAES, "token", func(r *row) { r.judge(ratioAtLeast(0.95)) }},
+	{"encrypt-hsm-network-worker", []int{16}, (*bench).encryptToken, networked("process"), useAES, "token", func(*row) {}},
 	// What else is in the token does not matter: the floor is the same server with a token of a few keys.
-	{"encrypt-hsm-10000", []int{8}, (*bench).encryptToken, crowded, ofServer, "few keys", func(r *row) { r.judge(ratioAtLeast(0.95)) }},
+	{"encrypt-hsm-10000", []int{8}, (*bench).encryptToken, crowded, nil, "few keys", func(r *row) { r.judge(ratioAtLeast(0.95)) }},
 	// The module in a worker process: the floor is the same server with it in its own.
-	{"encrypt-hsm-worker", []int{8}, (*bench).encryptToken, inWorker, ofServer, "in process", func(*row) {}},
+	{"encrypt-hsm-worker", []int{8}, (*bench).encryptToken, inWorker, nil, "in process", func(*row) {}},
 	// Every row under a key of the token: the floor is the same server with its rows under the root key alone.
-	{"encrypt-db-kek", []int{8}, (*bench).encryptDatabase, protected, ofServer, "root key", func(r *row) { r.judge(ratioAtLeast(0.95)) }},
-	{"get-db-kek", []int{8}, (*bench).getDatabase, protected, ofServer, "root key", func(r *row) { r.judge(ratioAtLeast(0.95)) }},
-	{"create-db-kek", []int{32}, (*bench).createDatabase, protected, ofServer, "root key", func(r *row) { r.judge(figureAtLeast(3_500, "op/s")) }},
+	{"encrypt-db-kek", []int{8}, (*bench).encryptDatabase, protected, nil, "root key", func(r *row) { r.judge(ratioAtLeast(0.95)) }},
+	{"get-db-kek", []int{8}, (*bench).getDatabase, protected, nil, "root key", func(r *row) { r.judge(ratioAtLeast(0.95)) }},
+	{"create-db-kek", []int{32}, (*bench).createDatabase, protected, nil, "root key", func(r *row) { r.judge(figureAtLeast(3_500, "op/s")) }},
 }
 
-// ofToken drives the token of the server apart directly.
-func ofToken(_ *apart, _, own *bench) func(context.Context, *trial, []*exchange) (*outcome, error) {
-	return own.tokens
-}
-
-// ofServer puts the same load on the run's own server.
-func ofServer(a *apart, run, _ *bench) func(context.Context, *trial, []*exchange) (*outcome, error) {
+// onServer puts the same load on the run's own server.
+func (a *apart) onServer(run *bench) func(context.Context, *trial, []*exchange) (*outcome, error) {
 	return func(ctx context.Context, t *trial, _ []*exchange) (*outcome, error) {
 		return run.sameLoad(ctx, t, func(ctx context.Context) (*exchange, error) { return a.load(run, ctx) })
 	}
@@ -98,7 +94,6 @@ func ofServer(a *apart, run, _ *bench) func(context.Context, *trial, []*exchange
 // workerCall measures what a call of the module costs more in a worker process, with as many at once as the other rows have: by
 // the operator's own measurement of a token, which has nothing but the hsm package around it, in turns.
 func (b *bench) workerCall(ctx context.Context) (*row, error) {
-	const sessions = 8
 	config := filepath.Join(b.site.dir, "strongroom.toml")
 	text, err := os.ReadFile(config)
 	if err != nil {
@@ -116,31 +111,30 @@ func (b *bench) workerCall(ctx context.Context) (*row, error) {
 			config string
 			rates  *[]float64
 		}{{config, &r.Floors}, {worker, &rates}} {
-			rate, stolen, err := quietly(func() (float64, error) {
-				output, err := b.site.strongroomd(ctx, "hsm", "bench", "--slot", strconv.Itoa(slot), "--only", "encrypt CKM_AES_GCM", "--json",
-					"--sessions", strconv.Itoa(sessions), "--duration", (b.duration / (2 * turns)).String(), "--config", at.config)
-				if err != nil {
-					return 0, err
-				}
-				var all []struct {
-					Sessions  int     `json:"sessions"`
-					PerSecond float64 `json:"per_second"`
-				}
-				if err := json.Unmarshal(output[bytes.IndexByte(output, '['):], &all); err != nil {
-					return 0, err
-				}
-				return all[len(all)-1].PerSecond, nil
-			})
+			rate, err := quietly(r, func() (float64, error) { return b.hsmBench(ctx, at.config) })
 			if err != nil {
 				return nil, err
 			}
 			*at.rates = append(*at.rates, rate)
-			r.Stolen = max(r.Stolen, stolen)
 		}
 	}
 	r.Figure = 1e6/(&row{Floors: rates}).floor() - 1e6/r.floor()
 	r.judge(figureAtMost(15, "µs more"))
 	return r, nil
+}
+
+// hsmBench is how many encryptions in a second the operator's command measures, with 8 sessions at work.
+func (b *bench) hsmBench(ctx context.Context, config string) (float64, error) {
+	output, err := b.site.strongroomd(ctx, "hsm", "bench", "--slot", strconv.Itoa(slot), "--only", "encrypt CKM_AES_GCM", "--json",
+		"--sessions", "8", "--duration", (b.duration / (2 * turns)).String(), "--config", config)
+	if err != nil {
+		return 0, err
+	}
+	var all []hsm.Figure // the last has the most sessions
+	if err := json.Unmarshal(output[bytes.IndexByte(output, '['):], &all); err != nil {
+		return 0, err
+	}
+	return all[len(all)-1].PerSecond, nil
 }
 
 // tokensApart makes those measurements that are asked for.
@@ -181,9 +175,9 @@ func (b *bench) apart(ctx context.Context, a *apart, trials []trial) (err error)
 	defer func() { err = errors.Join(err, own.site.stop()) }()
 	defer func() { own.keys.client.Close() }()
 	for _, t := range trials {
-		t.mix, t.floor = alone(func(ctx context.Context) (*exchange, error) { return a.load(&own, ctx) }), a.floor(a, b, &own)
-		if a.floors == "token" {
-			t.token = useAES
+		t.mix, t.floor = alone(func(ctx context.Context) (*exchange, error) { return a.load(&own, ctx) }), a.onServer(b)
+		if t.token = a.token; t.token != nil {
+			t.floor = own.tokens
 		}
 		err := b.one(ctx, t.name, func() (*row, error) {
 			r, err := own.try(ctx, &t)

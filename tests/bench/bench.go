@@ -217,21 +217,18 @@ func (b *bench) try(ctx context.Context, t *trial) (*row, error) {
 		return nil, err
 	}
 	if t.token != nil && t.token.operation != wrappedUse && t.depth == 1 {
-		rate, stolen, err := b.plain(ctx, t, x)
-		if err != nil {
+		if err := b.plain(ctx, t, x, r); err != nil {
 			return nil, err
 		}
-		r.Plain, r.Stolen = rate, max(r.Stolen, stolen)
 	}
 	o := new(outcome)
 	for range turns {
 		l := b.load(t, x)
 		l.warmUp, l.duration = b.warmUp/turns, b.duration/turns
-		part, stolen, err := quietly(func() (*outcome, error) { return l.run(ctx) })
+		part, err := quietly(r, func() (*outcome, error) { return l.run(ctx) })
 		if err != nil {
 			return nil, err
 		}
-		r.Stolen = max(r.Stolen, stolen)
 		o.add(part)
 		if err := b.floor(ctx, t, x, r); err != nil {
 			return nil, err
@@ -260,11 +257,10 @@ func (b *bench) floor(ctx context.Context, t *trial, x []*exchange, r *row) erro
 	if t.floor == nil {
 		return nil
 	}
-	o, stolen, err := quietly(func() (*outcome, error) { return t.floor(ctx, t, x) })
+	o, err := quietly(r, func() (*outcome, error) { return t.floor(ctx, t, x) })
 	if err != nil {
 		return fmt.Errorf("the floor: %w", err)
 	}
-	r.Stolen = max(r.Stolen, stolen)
 	r.Floors = append(r.Floors, o.rate())
 	r.FloorCPU = max(r.FloorCPU, o.cpuPerOperation())
 	return nil

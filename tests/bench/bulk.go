@@ -85,16 +85,15 @@ func (b *bulk) measure(ctx context.Context, command string, discard bool) (*row,
 	}
 	var all time.Duration
 	for i := range turns + 1 {
-		f, stolen, err := quietly(floor)
+		f, err := quietly(r, floor)
 		if err != nil {
 			return nil, err
 		}
 		r.Floors = append(r.Floors, f)
-		r.Stolen = max(r.Stolen, stolen)
 		if i == turns {
 			break
 		}
-		took, stolen, err := quietly(func() (time.Duration, error) {
+		took, err := quietly(r, func() (time.Duration, error) {
 			took, most, err := b.run(ctx, args)
 			r.Memory = max(r.Memory, megabytes(most))
 			return took, err
@@ -102,7 +101,6 @@ func (b *bulk) measure(ctx context.Context, command string, discard bool) (*row,
 		if err != nil {
 			return nil, err
 		}
-		r.Stolen = max(r.Stolen, stolen)
 		all += took
 	}
 	r.Figure = b.gigabytes(all / turns)

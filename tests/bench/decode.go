@@ -49,7 +49,8 @@ func (r *requestReader) read(message []byte) error {
 
 // measureDecode measures how long the decoding of a request takes.
 func measureDecode(request []byte) (*row, error) {
-	result, stolen, err := quietly(func() (testing.BenchmarkResult, error) {
+	r := &row{Unit: "ns"}
+	result, err := quietly(r, func() (testing.BenchmarkResult, error) {
 		var failure error
 		result := testing.Benchmark(func(t *testing.B) {
 			t.ReportAllocs()
@@ -66,5 +67,6 @@ func measureDecode(request []byte) (*row, error) {
 		return nil, err
 	}
 	allocations := result.AllocsPerOp()
-	return &row{Figure: float64(result.T.Nanoseconds()) / float64(result.N), Unit: "ns", Allocations: &allocations, Stolen: stolen}, nil
+	r.Figure, r.Allocations = float64(result.T.Nanoseconds())/float64(result.N), &allocations
+	return r, nil
 }

@@ -133,25 +133,26 @@ func (t *plainToken) operation(module *pkcs11.Ctx, s pkcs11.SessionHandle) (func
 	return nil, fmt.Errorf("operation %q", t.Operation)
 }
 
-// plain puts a trial's load on a plain server before the trial's token, and gives the operations per second.
-func (b *bench) plain(ctx context.Context, t *trial, x []*exchange) (rate, stolen float64, err error) {
+// plain puts a trial's load on a plain server before the trial's token, for the row.
+func (b *bench) plain(ctx context.Context, t *trial, x []*exchange, r *row) (err error) {
 	text, err := json.Marshal(plainToken{
 		Dir: b.site.dir, Library: b.token.library, PIN: b.token.pin, Token: tokenLabel, Key: t.token.label, Operation: t.token.operation,
 		Ciphertext: hex.EncodeToString(b.token.ciphertext),
 	})
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
 	server, err := startEcho(func(cmd *exec.Cmd) { cmd.Env = append(os.Environ(), b.token.env...) }, plainCommand, string(text))
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
 	defer func() { err = errors.Join(err, server.stop()) }()
-	o, stolen, err := quietly(func() (*outcome, error) { return b.loadOn(server, t, x, b.duration/turns).run(ctx) })
+	o, err := quietly(r, func() (*outcome, error) { return b.loadOn(server, t, x, b.duration/turns).run(ctx) })
 	if err != nil {
-		return 0, 0, fmt.Errorf("the plain server: %w", err)
+		return fmt.Errorf("the plain server: %w", err)
 	}
-	return o.rate(), stolen, nil
+	r.Plain = o.rate()
+	return nil
 }
 
 // loadOn is a trial's load on an echo in place of the server.

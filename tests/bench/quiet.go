@@ -16,12 +16,15 @@ const (
 )
 
 // quietly measures while the host of a virtual machine gives its processors to others as little as possible: again, if it took more than
-// stolenLimit, and of the attempts it gives the one in which the host took least. stolen is that share. What is taken makes everything
-// slower, and what waits for another processor most of all, so that no ratio would make up for it.
-func quietly[T any](measure func() (T, error)) (best T, stolen float64, err error) {
-	return leastOf(measure, stolenTime)
+// stolenLimit, and of the attempts it gives the one in which the host took least. The row learns what that was. What is taken makes
+// everything slower, and what waits for another processor most of all, so that no ratio would make up for it.
+func quietly[T any](r *row, measure func() (T, error)) (T, error) {
+	best, stolen, err := leastOf(measure, stolenTime)
+	r.Stolen = max(r.Stolen, stolen)
+	return best, err
 }
 
+// leastOf also gives the share that was taken.
 func leastOf[T any](measure func() (T, error), stolenTime func() time.Duration) (best T, stolen float64, err error) {
 	for i := range attempts {
 		start, before := time.Now(), stolenTime()
