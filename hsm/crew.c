@@ -263,16 +263,29 @@ static int parse(sr_crew *c, call *x) {
 	return !r.torn && r.left == 0 && kind <= SR_PSS && j->out_len <= LONGEST;
 }
 
-/* begin makes a call, in a lane or, where it has been alone for a while, here. */
-static void begin(sr_crew *c, call *x, int more) {
-	if (atomic_fetch_add(&c->busy, 1) > 0 || more) c->crowded = CROWD;
+/*
+ * here says whether a call is made in the reader's own thread: where it has been alone for a while, and where another thread
+ * would save no time. That is a quick one which computes on this machine's processors, when nothing that has been read is
+ * behind it or one at a time is the most anyway.
+ */
+static int here(sr_crew *c, sr_lanes *lanes, int alone, int more) {
+	if (lanes == c->quick && sr_lanes_local(lanes) && (!more || sr_lanes_few(lanes) == 1)) return 1;
+	if (!alone || more) c->crowded = CROWD;
 	else if (c->crowded > 0) c->crowded--;
-	else {
+	else return 1;
+	return 0;
+}
+
+/* begin makes a call, here or in a lane. */
+static void begin(sr_crew *c, call *x, int more) {
+	sr_lanes *lanes = sr_slow(x->job.type) ? c->slow : c->quick;
+	int alone = atomic_fetch_add(&c->busy, 1) == 0;
+	if (here(c, lanes, alone, more)) {
 		sr_perform(&x->job);
 		finish(&x->job);
 		return;
 	}
-	if (sr_lanes_put(sr_slow(x->job.type) ? c->slow : c->quick, &x->job) != 0) {
+	if (sr_lanes_put(lanes, &x->job) != 0) {
 		x->job.result = (sr_result){CKR_HOST_MEMORY, 0, 0};
 		finish(&x->job);
 	}

@@ -145,4 +145,6 @@ sr_job *sr_lanes_take(sr_lanes *l) { return atomic_exchange(&l->done, NULL); }
 
 int sr_lanes_local(sr_lanes *l) { return atomic_load(&l->local); }
 
+int sr_lanes_few(sr_lanes *l) { return l->few; }
+
 void sr_lanes_forget(sr_lanes *l) { atomic_store(&l->local, 0); }

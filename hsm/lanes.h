@@ -55,6 +55,9 @@ sr_job *sr_lanes_take(sr_lanes *l);
 /* sr_lanes_local says whether an operation was seen that computed in its thread. */
 int sr_lanes_local(sr_lanes *l);
 
+/* sr_lanes_few is how many calls run at once of a module that computes here. */
+int sr_lanes_few(sr_lanes *l);
+
 /* sr_lanes_forget makes it be looked at anew. */
 void sr_lanes_forget(sr_lanes *l);
 

@@ -61,8 +61,17 @@ type workerProcess struct {
 
 	mu      sync.Mutex
 	next    uint32
-	pending map[uint32]chan *reading
+	pending map[uint32]pendingCall
+	watch   *time.Timer // runs overdue at due, when calls are under way: one for all, as most calls end long before
+	due     time.Time
 	gone    error // why it ended; no call is taken any more
+}
+
+// A pendingCall waits for its answer, which is nil when the process ended.
+type pendingCall struct {
+	answer chan *reading
+	limit  time.Duration
+	end    time.Time // of the limit
 }
 
 // start runs a worker process.
@@ -83,8 +92,10 @@ func (r *remote) start() (*workerProcess, error) {
 	if cmd.Stderr == nil {
 		cmd.Stderr = os.Stderr
 	}
-	p := &workerProcess{cmd: cmd, socket: socket, calls: postbox{to: socket}, pending: map[uint32]chan *reading{},
+	p := &workerProcess{cmd: cmd, socket: socket, calls: postbox{to: socket}, pending: map[uint32]pendingCall{},
 		answers: make(chan struct{}), exited: make(chan struct{})}
+	p.watch = time.AfterFunc(time.Hour, p.overdue)
+	p.watch.Stop()
 	begun := make(chan error, 1)
 	go p.live(begun)
 	if err := <-begun; err != nil {
@@ -124,9 +135,10 @@ func (p *workerProcess) end(why error) {
 	}
 	pending := p.pending
 	p.pending = nil
+	p.watch.Stop()
 	p.mu.Unlock()
-	for _, answer := range pending {
-		close(answer)
+	for _, c := range pending {
+		c.answer <- nil
 	}
 	p.socket.Close()
 }
@@ -155,43 +167,72 @@ func (p *workerProcess) read() {
 			return // the process has ended or ends, which says more
 		}
 		p.mu.Lock()
-		answer := p.pending[number]
+		c, waits := p.pending[number]
 		delete(p.pending, number)
 		p.mu.Unlock()
-		if answer != nil {
-			answer <- r
+		if waits {
+			c.answer <- r
 		}
 	}
 }
 
-// call makes one call and waits for its answer, or until the limit, and then kills the process.
-func (p *workerProcess) call(limit time.Duration, f function, arguments func(*writing)) (*reading, error) {
-	answer := make(chan *reading, 1)
+// overdue kills the process when a call has outlived its limit, and else sees to it that it runs again when the next may have.
+func (p *workerProcess) overdue() {
 	p.mu.Lock()
+	now := time.Now()
+	p.due = time.Time{}
+	for _, c := range p.pending {
+		if !now.Before(c.end) {
+			p.mu.Unlock()
+			p.kill(fmt.Errorf("a call took longer than %v, and it was killed", c.limit))
+			return
+		}
+		if p.due.IsZero() || c.end.Before(p.due) {
+			p.due = c.end
+		}
+	}
+	if !p.due.IsZero() {
+		p.watch.Reset(p.due.Sub(now))
+	}
+	p.mu.Unlock()
+}
+
+// answers are channels for pendingCall that wait for another call; each is empty.
+var answers = sync.Pool{New: func() any { return make(chan *reading, 1) }}
+
+// expect has the process's answer to a call of that number sent to a channel, or nil.
+func (p *workerProcess) expect(limit time.Duration, answer chan *reading) (number uint32, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.gone != nil {
-		p.mu.Unlock()
-		return nil, ckError{rv: pkcs11.CKR_CRYPTOKI_NOT_INITIALIZED}
+		return 0, ckError{rv: pkcs11.CKR_CRYPTOKI_NOT_INITIALIZED}
 	}
 	p.next++
-	number := p.next
-	p.pending[number] = answer
-	p.mu.Unlock()
+	end := time.Now().Add(limit)
+	p.pending[p.next] = pendingCall{answer, limit, end}
+	if p.due.IsZero() || end.Before(p.due) {
+		p.due = end
+		p.watch.Reset(limit)
+	}
+	return p.next, nil
+}
 
+// call makes one call and waits for its answer, or until the limit, when the process is killed.
+func (p *workerProcess) call(limit time.Duration, f function, arguments func(*writing)) (*reading, error) {
+	answer := answers.Get().(chan *reading)
+	defer answers.Put(answer)
+	number, err := p.expect(limit, answer)
+	if err != nil {
+		return nil, err
+	}
 	w := begin(number)
 	w = append(w, byte(f))
 	if arguments != nil {
 		arguments(&w)
 	}
 	_ = p.calls.send(w.end()) // of a process that ends, which the reader sees
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
-	select {
-	case r := <-answer:
-		if r != nil {
-			return r, nil
-		}
-	case <-timer.C:
-		p.kill(fmt.Errorf("a call took longer than %v, and it was killed", limit))
+	if r := <-answer; r != nil {
+		return r, nil
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
