@@ -281,7 +281,7 @@ static void begin(sr_crew *c, call *x, int more) {
 	sr_lanes *lanes = sr_slow(x->job.type) ? c->slow : c->quick;
 	int alone = atomic_fetch_add(&c->busy, 1) == 0;
 	if (here(c, lanes, alone, more)) {
-		sr_perform(&x->job);
+		sr_lanes_run(lanes, &x->job);
 		finish(&x->job);
 		return;
 	}

@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <time.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum { CKM_SHA512_RSA_PKCS_PSS = 0x45, CKM_ECDSA = 0x1041, CKM_JUNIPER_KEY_GEN = 0x1060 };
@@ -20,8 +20,8 @@ struct sr_lanes {
 	int few, many;
 	int lanes, idle; /* threads, and those of them that wait for a job */
 	int running;
-	unsigned count;
-	_Atomic int local; /* an operation was seen that computed in its thread */
+	_Atomic unsigned count;
+	_Atomic int score, local; /* what was seen, and what follows from it: operations compute in their threads */
 	_Atomic(sr_job *) done;
 	int descriptor;
 };
@@ -41,29 +41,45 @@ sr_lanes *sr_lanes_new(int few, int many, int *descriptor) {
 	return l;
 }
 
-static double seconds(clockid_t clock) {
-	struct timespec t;
-	clock_gettime(clock, &t);
-	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-void sr_perform(sr_job *j) {
+static void perform(sr_job *j) {
 	if (j->perform) j->perform(j);
 	else j->result = sr_operate(j->m, j->operation, j->resume, j->session, j->type, j->kind, j->iv, j->iv_len, j->extra, j->extra_len,
 		j->a, j->b, j->c, j->key, j->in, j->in_len, j->out, j->out_len);
 }
 
+enum { SURE = 8, ONCE_IN = 16 };
+
+/* switches is how often the thread has given its processor up of itself, because it had to wait for something. */
+static long switches(void) {
+	struct rusage u;
+	return getrusage(RUSAGE_THREAD, &u) == 0 ? u.ru_nvcsw : 0;
+}
+
 /*
- * judge runs a job and sees where its time goes. An operation that spent half of its time on a processor was computed here.
- * That is looked for in some operations only, and a thread that had to wait for a processor shows less than it used: one
- * that shows enough decides.
+ * For some jobs it sees whether they waited for something. One that did not has computed here, however long it took: time says
+ * little on a machine that is shared, where the host may take the processor from whoever is on it. One that waited may have
+ * waited for a lock of the module, which others of its operations held, so it counts less. It takes several to be sure, and
+ * several to think again.
  */
-static void judge(sr_lanes *l, sr_job *j) {
-	double wall = seconds(CLOCK_MONOTONIC), cpu = seconds(CLOCK_THREAD_CPUTIME_ID);
-	sr_perform(j);
-	cpu = seconds(CLOCK_THREAD_CPUTIME_ID) - cpu;
-	wall = seconds(CLOCK_MONOTONIC) - wall;
-	if (j->result.rv == 0 && cpu > wall / 2) atomic_store(&l->local, 1);
+void sr_lanes_run(sr_lanes *l, sr_job *j) {
+	unsigned n = atomic_fetch_add(&l->count, 1);
+	if (n >= ONCE_IN && n % ONCE_IN != 0) {
+		perform(j);
+		return;
+	}
+	long before = switches();
+	perform(j);
+	int waited = switches() != before, score = atomic_load(&l->score);
+	if (j->result.rv != 0) return;
+	score += waited ? -1 : 2;
+	if (score >= SURE) {
+		score = SURE;
+		atomic_store(&l->local, 1);
+	} else if (score <= -SURE) {
+		score = -SURE;
+		atomic_store(&l->local, 0);
+	}
+	atomic_store(&l->score, score);
 }
 
 static void tell(sr_lanes *l, sr_job *j) {
@@ -89,10 +105,8 @@ static void *lane(void *arg) {
 		sr_job *j = l->first;
 		l->first = j->next;
 		l->running++;
-		int look = !atomic_load(&l->local) && l->count++ % 16 == 0;
 		pthread_mutex_unlock(&l->mu);
-		if (look) judge(l, j);
-		else sr_perform(j);
+		sr_lanes_run(l, j);
 		if (j->finish) j->finish(j);
 		else tell(l, j);
 		pthread_mutex_lock(&l->mu);
@@ -147,4 +161,7 @@ int sr_lanes_local(sr_lanes *l) { return atomic_load(&l->local); }
 
 int sr_lanes_few(sr_lanes *l) { return l->few; }
 
-void sr_lanes_forget(sr_lanes *l) { atomic_store(&l->local, 0); }
+void sr_lanes_forget(sr_lanes *l) {
+	atomic_store(&l->local, 0);
+	atomic_store(&l->score, 0);
+}

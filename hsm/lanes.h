@@ -46,13 +46,13 @@ sr_lanes *sr_lanes_new(int few, int many, int *descriptor);
 /* sr_lanes_put gives a job to the lanes; 0, or an errno when there is no lane and none can be started. */
 int sr_lanes_put(sr_lanes *l, sr_job *job);
 
-/* sr_perform makes the call of a job. */
-void sr_perform(sr_job *job);
+/* sr_lanes_run makes the call of a job in the caller's thread, and learns from it, as a lane does. */
+void sr_lanes_run(sr_lanes *l, sr_job *job);
 
 /* sr_lanes_take gives the list of the jobs that are done. */
 sr_job *sr_lanes_take(sr_lanes *l);
 
-/* sr_lanes_local says whether an operation was seen that computed in its thread. */
+/* sr_lanes_local says whether operations were seen to compute in their threads. */
 int sr_lanes_local(sr_lanes *l);
 
 /* sr_lanes_few is how many calls run at once of a module that computes here. */
