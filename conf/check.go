@@ -16,6 +16,9 @@ import (
 // notYet ends the fault of a key that asks for something this version does not have.
 const notYet = "is not available in this version"
 
+// mostCalls bounds the sessions and the calls at once: more is a slip, and each is a thread where they wait.
+const mostCalls = 1024
+
 // Check checks the values again, for settings that were changed after Load. Its error lists every fault.
 func (c *Config) Check() error { return c.report(c.check(), nil) }
 
@@ -218,6 +221,9 @@ func (k *checking) module(path string, h *HSM) {
 	if h.CallLimit < 0 {
 		k.fault(path+".call_limit", "%v: a time from 0", h.CallLimit)
 	}
+	if h.CallsAtOnce < 0 || h.CallsAtOnce > mostCalls {
+		k.fault(path+".calls_at_once", "%d: a number from 0 to %d", h.CallsAtOnce, mostCalls)
+	}
 	if len(h.Slots) == 0 {
 		k.fault(path, "it has no [[hsm.slot]]")
 	}
@@ -250,8 +256,8 @@ func (k *checking) slot(path string, s *Slot) {
 			k.fault(fmt.Sprintf("%s.admins[%d]", path, i), "%q is no identity: %s", identity, fault)
 		}
 	}
-	if s.MaxSessions < 0 {
-		k.fault(path+".max_sessions", "%d: a number from 0", s.MaxSessions)
+	if s.MaxSessions < 0 || s.MaxSessions > mostCalls {
+		k.fault(path+".max_sessions", "%d: a number from 0 to %d", s.MaxSessions, mostCalls)
 	}
 	if s.WrappedHandles < 0 || s.WrappedHandles > 1<<16 {
 		k.fault(path+".wrapped_handles", "%d: a number from 0 to %d", s.WrappedHandles, 1<<16)

@@ -107,6 +107,8 @@ type HSM struct {
 	Isolation string `toml:"isolation"`
 	// CallLimit is how long a call may take in a worker process; 0 is the default.
 	CallLimit time.Duration `toml:"call_limit"`
+	// CallsAtOnce is how many operations run in the module at once, of symmetric and of private keys each; 0: as it shows what it needs.
+	CallsAtOnce int `toml:"calls_at_once"`
 	// Slots are those of its tokens that have a number here.
 	Slots []Slot `toml:"slot"`
 }

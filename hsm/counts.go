@@ -44,6 +44,9 @@ type ModuleCounts struct {
 	Library      string // its path in the configuration
 	Isolated     bool   // it runs in a worker process
 	WorkerStarts uint64 // of that
+
+	// SymmetricCalls and PrivateCalls are how many operations with such keys run in it at once, when it was looked at last; 0 before.
+	SymmetricCalls, PrivateCalls uint64
 }
 
 // Counts tells what there is to tell without asking a token: it does not wait for one that hangs.
@@ -52,7 +55,7 @@ func (h *HSM) Counts() (n Counts) {
 		n.Slots = append(n.Slots, h.slots[number].counts())
 	}
 	for _, m := range h.modules {
-		c := ModuleCounts{Library: m.path}
+		c := ModuleCounts{Library: m.path, SymmetricCalls: m.symmetric.Load(), PrivateCalls: m.private.Load()}
 		if r, ok := m.lib.(*remote); ok {
 			c.Isolated, c.WorkerStarts = true, r.starts.Load()
 		}

@@ -1,6 +1,8 @@
 package hsm
 
 import (
+	"fmt"
+	"runtime"
 	"testing"
 	"time"
 
@@ -23,7 +25,10 @@ func TestCounts(t *testing.T) {
 	n := h.Counts().Slots[0]
 	require.Equal(t, SlotCounts{Number: 4, Up: true, MostSessions: n.MostSessions, Connections: 1, Logins: 1}, n)
 	require.Positive(t, n.MostSessions)
-	require.Equal(t, []ModuleCounts{{Library: h.modules[0].path}}, h.Counts().Modules)
+	modules := h.Counts().Modules
+	require.Len(t, modules, 1)
+	require.Equal(t, h.modules[0].path, modules[0].Library)
+	require.Zero(t, modules[0].WorkerStarts)
 
 	n = checked(t, h)
 	require.True(t, n.Up)
@@ -76,4 +81,28 @@ func TestCountsSessions(t *testing.T) {
 	require.Zero(t, n.Sessions)
 	require.EqualValues(t, 1, n.Busy)
 	require.True(t, n.Up)
+}
+
+// TestCountsCalls tells how many calls run at once, in this process and in a worker, and that the configuration may say it.
+func TestCountsCalls(t *testing.T) {
+	cores := uint64(runtime.GOMAXPROCS(0))
+	for _, at := range []struct {
+		isolation        string
+		atOnce, sessions int
+		most             uint64 // of calls that wait
+	}{{"none", 7, 100, 7}, {"none", 0, 100, 100}, {"process", 0, 0, DefaultSessions}} {
+		t.Run(fmt.Sprint(at.isolation, at.atOnce), func(t *testing.T) {
+			h, _ := shimmed(t, func(m *Module) {
+				m.CallsAtOnce, m.Slots[0].MaxSessions, m.Isolation = at.atOnce, at.sessions, at.isolation
+				m.Worker = withEnv(workerOf(m.Library, m.Slots...), m.Env)
+			})
+			n := h.Counts().Modules[0]
+			if at.atOnce > 0 {
+				require.Equal(t, []uint64{at.most, at.most}, []uint64{n.SymmetricCalls, n.PrivateCalls})
+				return
+			}
+			require.Contains(t, []uint64{max(1, cores/2), at.most}, n.SymmetricCalls)
+			require.Contains(t, []uint64{cores, at.most}, n.PrivateCalls)
+		})
+	}
 }

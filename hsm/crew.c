@@ -269,7 +269,7 @@ static int parse(sr_crew *c, call *x) {
  * behind it or one at a time is the most anyway.
  */
 static int here(sr_crew *c, sr_lanes *lanes, int alone, int more) {
-	if (lanes == c->quick && sr_lanes_local(lanes) && (!more || sr_lanes_few(lanes) == 1)) return 1;
+	if (lanes == c->quick && sr_lanes_local(lanes) && (!more || sr_lanes_most(lanes) == 1)) return 1;
 	if (!alone || more) c->crowded = CROWD;
 	else if (c->crowded > 0) c->crowded--;
 	else return 1;

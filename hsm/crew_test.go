@@ -45,7 +45,7 @@ func TestCrew(t *testing.T) {
 	if softHSM.library == "" {
 		t.Skip("SoftHSM is not installed")
 	}
-	l, err := openLibrary(softHSM.library, "")
+	l, err := openLibrary(softHSM.library, &Module{})
 	require.NoError(t, err)
 	c, rest, server := crewed(t, l)
 	post, answers, left := postbox{to: server}, newMailbox(server), newMailbox(rest)

@@ -12,6 +12,10 @@ type cryptoki interface {
 	finalize() error
 	info() (libraryInfo, error)
 	slots() ([]uint, error) // those with a token in them
+
+	// calls says how many operations with symmetric and with private keys run at once, as far as is known: it asks no token.
+	calls() (symmetric, private uint, err error)
+
 	tokenInfo(slot uint) (tokenInfo, error)
 	mechanisms(slot uint) ([]uint, error)
 

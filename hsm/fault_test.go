@@ -413,7 +413,7 @@ func TestLanesSeeWhatWaits(t *testing.T) {
 	shim.Delay(0, "Encrypt")
 	seen(true)
 
-	waiting, err := newLibrary(h.modules[0].lib.(*library).functions, "") // with lanes that have seen nothing
+	waiting, err := newLibrary(h.modules[0].lib.(*library).functions, &Module{}) // with lanes that have seen nothing
 	require.NoError(t, err)
 	h.modules[0].lib = waiting
 	const delay = 300 * time.Millisecond

@@ -48,6 +48,11 @@ type Module struct {
 	// take six times as long.
 	CallLimit time.Duration
 
+	// CallsAtOnce is how many operations with symmetric keys, and how many with private ones, run in the library at once; 0 leaves it
+	// to what its calls show: as many as all slots have sessions where they wait for a device, and no more than this machine has
+	// processors where they compute here.
+	CallsAtOnce int
+
 	Slots []Slot
 }
 

@@ -91,13 +91,13 @@ static void tell(sr_lanes *l, sr_job *j) {
 	while (write(l->descriptor, &one, sizeof one) < 0 && errno == EINTR) {}
 }
 
-static int most(sr_lanes *l) { return atomic_load(&l->local) ? l->few : l->many; }
+int sr_lanes_most(sr_lanes *l) { return atomic_load(&l->local) ? l->few : l->many; }
 
 static void *lane(void *arg) {
 	sr_lanes *l = arg;
 	pthread_mutex_lock(&l->mu);
 	for (;;) {
-		while (!l->first || l->running >= most(l)) {
+		while (!l->first || l->running >= sr_lanes_most(l)) {
 			l->idle++;
 			pthread_cond_wait(&l->work, &l->mu);
 			l->idle--;
@@ -142,13 +142,13 @@ int sr_lanes_put(sr_lanes *l, sr_job *job) {
 	int fault = 0, wake = 0;
 	job->next = NULL;
 	pthread_mutex_lock(&l->mu);
-	if (l->idle == 0 && l->lanes < most(l)) fault = start(l);
+	if (l->idle == 0 && l->lanes < sr_lanes_most(l)) fault = start(l);
 	if (l->lanes > 0) {
 		fault = 0;
 		if (l->first) l->last->next = job;
 		else l->first = job;
 		l->last = job;
-		wake = l->idle > 0 && l->running < most(l);
+		wake = l->idle > 0 && l->running < sr_lanes_most(l);
 	}
 	pthread_mutex_unlock(&l->mu);
 	if (wake) pthread_cond_signal(&l->work);
@@ -158,8 +158,6 @@ int sr_lanes_put(sr_lanes *l, sr_job *job) {
 sr_job *sr_lanes_take(sr_lanes *l) { return atomic_exchange(&l->done, NULL); }
 
 int sr_lanes_local(sr_lanes *l) { return atomic_load(&l->local); }
-
-int sr_lanes_few(sr_lanes *l) { return l->few; }
 
 void sr_lanes_forget(sr_lanes *l) {
 	atomic_store(&l->local, 0);

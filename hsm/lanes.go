@@ -84,6 +84,9 @@ func (l *lanes) reap(f *os.File) {
 	}
 }
 
+// most is how many operations run at once.
+func (l *lanes) most() uint { return uint(C.sr_lanes_most(l.c)) }
+
 // local says whether the module was seen to compute here.
 func (l *lanes) local() bool { return C.sr_lanes_local(l.c) != 0 }
 

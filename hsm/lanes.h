@@ -55,8 +55,8 @@ sr_job *sr_lanes_take(sr_lanes *l);
 /* sr_lanes_local says whether operations were seen to compute in their threads. */
 int sr_lanes_local(sr_lanes *l);
 
-/* sr_lanes_few is how many calls run at once of a module that computes here. */
-int sr_lanes_few(sr_lanes *l);
+/* sr_lanes_most is how many jobs run at once, as far as is known now. */
+int sr_lanes_most(sr_lanes *l);
 
 /* sr_lanes_forget makes it be looked at anew. */
 void sr_lanes_forget(sr_lanes *l);

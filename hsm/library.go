@@ -12,6 +12,7 @@ package hsm
 import "C"
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -32,9 +33,8 @@ type library struct {
 	quick, slow *lanes
 }
 
-// openLibrary loads the module at an absolute path.
-// parameters, if not "", are what it is initialized with.
-func openLibrary(path, parameters string) (*library, error) {
+// openLibrary loads a module's library, which is at path.
+func openLibrary(path string, m *Module) (*library, error) {
 	name := C.CString(path)
 	defer C.free(unsafe.Pointer(name))
 	var why [512]C.char
@@ -42,7 +42,7 @@ func openLibrary(path, parameters string) (*library, error) {
 	f := C.sr_open(name, &why[0], C.ck_ulong(len(why)), &rv)
 	switch {
 	case f != nil:
-		return newLibrary(f, parameters)
+		return newLibrary(f, m)
 	case rv != 0:
 		return nil, fmt.Errorf("%s: C_GetFunctionList: %w", path, ckError{rv: uint(rv)})
 	}
@@ -50,20 +50,29 @@ func openLibrary(path, parameters string) (*library, error) {
 }
 
 // mostLanes bounds the threads of lanes in which calls wait for a device.
-const mostLanes = 64
+const mostLanes = 1024
 
-func newLibrary(functions unsafe.Pointer, parameters string) (*library, error) {
-	cores := runtime.GOMAXPROCS(0)
-	quick, err := newLanes(max(1, cores/2), mostLanes)
+func newLibrary(functions unsafe.Pointer, m *Module) (*library, error) {
+	cores, sessions := runtime.GOMAXPROCS(0), 0
+	for _, s := range m.Slots {
+		sessions += cmp.Or(s.MaxSessions, DefaultSessions)
+	}
+	few := func(n int) int { return cmp.Or(m.CallsAtOnce, n) }
+	many := cmp.Or(m.CallsAtOnce, min(sessions, mostLanes), DefaultSessions)
+	quick, err := newLanes(few(max(1, cores/2)), many)
 	if err != nil {
 		return nil, err
 	}
-	slow, err := newLanes(cores, mostLanes)
+	slow, err := newLanes(few(cores), many)
 	l := &library{functions: functions, quick: quick, slow: slow}
-	if parameters != "" {
-		l.parameters = C.CString(parameters)
+	if m.Parameters != "" {
+		l.parameters = C.CString(m.Parameters)
 	}
 	return l, err
+}
+
+func (l *library) calls() (symmetric, private uint, err error) {
+	return l.quick.most(), l.slow.most(), nil
 }
 
 // check makes an error of a return value.

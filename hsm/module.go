@@ -41,6 +41,8 @@ type module struct {
 	live       atomic.Int64  // slots of this module with a connection
 	reborn     atomic.Int64  // when it was initialized last, in Unix nanoseconds
 
+	symmetric, private atomic.Uint64 // what calls of lib said last
+
 	// Opening and closing sessions runs one at a time: two of the libraries tried crash otherwise.
 	sessions sync.Mutex
 
@@ -87,7 +89,7 @@ func loadModule(want *Module, log *slog.Logger) (*module, error) {
 // open gives the library at a path.
 func (m *Module) open(path string, log *slog.Logger) (cryptoki, error) {
 	if !m.isolated() {
-		return openLibrary(path, m.Parameters)
+		return openLibrary(path, m)
 	}
 	return &remote{command: m.Worker, limit: callLimit(cmp.Or(m.CallLimit, DefaultCallLimit)), log: log}, nil
 }

@@ -337,6 +337,17 @@ func (r *remote) slots() (ids []uint, err error) {
 	return ids, err
 }
 
+func (r *remote) calls() (symmetric, private uint, err error) {
+	err = r.call(fnCalls, nil, func(a *reading) {
+		if both := a.uints(); len(both) == 2 {
+			symmetric, private = both[0], both[1]
+		} else {
+			a.torn = true
+		}
+	})
+	return symmetric, private, err
+}
+
 func (r *remote) tokenInfo(slot uint) (t tokenInfo, err error) {
 	err = r.call(fnTokenInfo, func(w *writing) { w.uint(slot) }, func(a *reading) {
 		t = tokenInfo{Label: string(a.bytes()), Manufacturer: string(a.bytes()), Model: string(a.bytes()), Serial: string(a.bytes()),

@@ -194,6 +194,7 @@ func (c *connection) alive(s session) error {
 	if _, err := c.module.lib.tokenInfo(c.id); err != nil {
 		return gone(err)
 	}
+	c.module.look()
 	if err := c.module.loggedIn(s); err != nil {
 		return err
 	}
@@ -203,6 +204,14 @@ func (c *connection) alive(s session) error {
 	}
 	c.probed.Store(time.Now().UnixNano())
 	return nil
+}
+
+// look keeps what the module's library says of how many calls run at once.
+func (m *module) look() {
+	if symmetric, private, err := m.lib.calls(); err == nil {
+		m.symmetric.Store(uint64(symmetric))
+		m.private.Store(uint64(private))
+	}
 }
 
 // gone makes an error that says nothing one that says that the token is gone.

@@ -222,6 +222,7 @@ func (s *slot) login(ctx context.Context) (*connection, error) {
 		m.close(c.anchor)
 		return nil, fmt.Errorf("testing the mechanisms: %w", err)
 	}
+	m.look()
 	c.tickets = make(chan struct{}, s.sessions(c.token))
 	if !c.proof.reuses { // else a handle could mean another key by the time it is used again
 		c.held = newHeld(c, s.WrappedHandles, s.WrappedHandleAge)

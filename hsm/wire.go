@@ -43,6 +43,7 @@ const (
 	fnWrap
 	fnUnwrap
 	fnSeedRandom
+	fnCalls
 )
 
 // How a call ended.

@@ -21,7 +21,7 @@ func Work(m Module) error {
 	if err := environment([]Module{m}); err != nil {
 		return err
 	}
-	lib, broken := openLibrary(m.Library, m.Parameters)
+	lib, broken := openLibrary(m.Library, &m)
 	c, rest, err := newCrew(lib, workerSocket)
 	if err != nil {
 		return err
@@ -98,7 +98,7 @@ type arguments struct {
 // that comes here is torn.
 func (r *reading) arguments(f function) (a arguments) {
 	switch f {
-	case fnInitialize, fnFinalize, fnInfo, fnSlots:
+	case fnInitialize, fnFinalize, fnInfo, fnSlots, fnCalls:
 		return a
 	case fnTokenInfo, fnMechanisms, fnOpenSession:
 		a.number = r.uint()
@@ -150,6 +150,9 @@ func (w *worker) call(f function, a arguments) (out writing, err error) {
 	case fnSlots:
 		ids, err := w.lib.slots()
 		return numbers(ids), err
+	case fnCalls:
+		symmetric, private, err := w.lib.calls()
+		return numbers([]uint{symmetric, private}), err
 	case fnTokenInfo:
 		t, err := w.lib.tokenInfo(a.number)
 		for _, text := range []string{t.Label, t.Manufacturer, t.Model, t.Serial} {

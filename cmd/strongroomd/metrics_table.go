@@ -106,8 +106,12 @@ var (
 		of("hsm_losses_total", "How often the connection to the token was lost.", func(n *hsm.SlotCounts) any { return n.Losses }, "slot"),
 		of("hsm_recoveries_total", "How often it was made again.", func(n *hsm.SlotCounts) any { return n.Recoveries }, "slot"),
 	}
-	moduleSeries = []series[hsm.ModuleCounts]{
+	workerSeries = []series[hsm.ModuleCounts]{
 		of("hsm_worker_restarts_total", "Worker processes that were started in place of one that had ended.", func(n *hsm.ModuleCounts) any { return max(n.WorkerStarts, 1) - 1 }, "library"),
+	}
+	moduleSeries = []series[hsm.ModuleCounts]{
+		of("hsm_symmetric_calls_limit", "Operations with symmetric keys that run in the module at once at most.", func(n *hsm.ModuleCounts) any { return n.SymmetricCalls }, "library"),
+		of("hsm_private_calls_limit", "Operations with private keys that run in the module at once at most.", func(n *hsm.ModuleCounts) any { return n.PrivateCalls }, "library"),
 	}
 )
 
@@ -163,8 +167,9 @@ func collectTokens(ch chan<- prometheus.Metric, n hsm.Counts) {
 		collect(ch, slotSeries, &n.Slots[i], fmt.Sprint(n.Slots[i].Number))
 	}
 	for i := range n.Modules {
+		collect(ch, moduleSeries, &n.Modules[i], n.Modules[i].Library)
 		if n.Modules[i].Isolated {
-			collect(ch, moduleSeries, &n.Modules[i], n.Modules[i].Library)
+			collect(ch, workerSeries, &n.Modules[i], n.Modules[i].Library)
 		}
 	}
 }

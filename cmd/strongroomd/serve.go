@@ -309,7 +309,8 @@ func modulesOf(c *conf.Config) []hsm.Module {
 	var modules []hsm.Module
 	for _, h := range c.HSM {
 		m := hsm.Module{
-			Library: h.Library, Env: h.Env, Parameters: h.Parameters, Isolation: h.Isolation, CallLimit: h.CallLimit, Worker: workerOf(c.File(), h.Library),
+			Library: h.Library, Env: h.Env, Parameters: h.Parameters, Isolation: h.Isolation, CallLimit: h.CallLimit,
+			CallsAtOnce: h.CallsAtOnce, Worker: workerOf(c.File(), h.Library),
 		}
 		for _, s := range h.Slots {
 			m.Slots = append(m.Slots, hsm.Slot{
