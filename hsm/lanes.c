@@ -59,11 +59,11 @@ static long switches(void) {
  * For some jobs it sees whether they waited for something. One that did not has computed here, however long it took: time says
  * little on a machine that is shared, where the host may take the processor from whoever is on it. One that waited may have
  * waited for a lock of the module, which others of its operations held, so it counts less. It takes several to be sure, and
- * several to think again.
+ * several to think again. Where both come to the same number of lanes there is nothing to learn.
  */
 void sr_lanes_run(sr_lanes *l, sr_job *j) {
 	unsigned n = atomic_fetch_add(&l->count, 1);
-	if (n >= ONCE_IN && n % ONCE_IN != 0) {
+	if (l->few == l->many || (n >= ONCE_IN && n % ONCE_IN != 0)) {
 		perform(j);
 		return;
 	}
