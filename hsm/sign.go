@@ -10,6 +10,8 @@ import (
 	"math/big"
 
 	"github.com/miekg/pkcs11"
+	"golang.org/x/crypto/cryptobyte"
+	der "golang.org/x/crypto/cryptobyte/asn1"
 
 	"strongroom/kmip"
 )
@@ -257,8 +259,16 @@ func usualHash(bits int32) kmip.HashingAlgorithm {
 	return kmip.HashingAlgorithmSHA256
 }
 
-// A pair of numbers is an ECDSA signature in DER (RFC 3279 §2.2.3); PKCS#11 has them one behind the other.
-type pair struct{ R, S *big.Int }
+// derOf is an ECDSA signature in DER (RFC 3279 §2.2.3) of what PKCS#11 gives: r and s, one behind the other.
+func derOf(raw []byte) ([]byte, error) {
+	half := len(raw) / 2
+	var b cryptobyte.Builder
+	b.AddASN1(der.SEQUENCE, func(b *cryptobyte.Builder) {
+		b.AddASN1BigInt(new(big.Int).SetBytes(raw[:half]))
+		b.AddASN1BigInt(new(big.Int).SetBytes(raw[half:]))
+	})
+	return b.Bytes()
+}
 
 // Sign signs with ECDSA, by default with the hash that goes with the curve. The signature is DER.
 func (k *ecKey) Sign(ctx context.Context, r *kmip.SignRequest) (*kmip.SignResponse, error) {
@@ -275,12 +285,11 @@ func (k *ecKey) Sign(ctx context.Context, r *kmip.SignRequest) (*kmip.SignRespon
 	if len(raw) == 0 || len(raw)%2 != 0 {
 		return nil, kmip.Errorf(kmip.ResultReasonCryptographicFailure, signingFailed)
 	}
-	half := len(raw) / 2
-	der, err := asn1.Marshal(pair{new(big.Int).SetBytes(raw[:half]), new(big.Int).SetBytes(raw[half:])})
+	signature, err := derOf(raw)
 	if err != nil {
 		return nil, err
 	}
-	return &kmip.SignResponse{UniqueIdentifier: r.UniqueIdentifier, SignatureData: der}, nil
+	return &kmip.SignResponse{UniqueIdentifier: r.UniqueIdentifier, SignatureData: signature}, nil
 }
 
 // SignatureVerify says whether a signature in DER holds.
