@@ -66,21 +66,28 @@ func newLanes(few, many int) (*lanes, error) {
 	return l, nil
 }
 
-// reap tells those who wait for jobs that are done, as long as the program runs: a library is never unloaded.
+// reap tells those who wait for jobs that are done, as long as the program runs: a library is never unloaded. What the descriptor
+// counts is not read: Go's poller hears of each write to it, and of none twice (epoll(7), EPOLLET).
 func (l *lanes) reap(f *os.File) {
-	var count [8]byte
-	for {
-		if _, err := f.Read(count[:]); err != nil {
-			panic(fmt.Errorf("hsm: reading an eventfd: %w", err)) // nobody would hear of any operation again
-		}
-		for c := C.sr_lanes_take(l.c); c != nil; {
-			next := c.next // the job is another's once it is told
-			l.mu.Lock()
-			j := l.all[c.number]
-			l.mu.Unlock()
-			j.done <- struct{}{}
-			c = next
-		}
+	raw, err := f.SyscallConn()
+	if err == nil {
+		err = raw.Read(func(uintptr) (enough bool) {
+			l.tell(C.sr_lanes_take(l.c))
+			return false
+		})
+	}
+	panic(fmt.Errorf("hsm: waiting for an eventfd: %w", err)) // nobody would hear of any operation again
+}
+
+// tell tells those who wait for the jobs of a list.
+func (l *lanes) tell(c *C.sr_job) {
+	for c != nil {
+		next := c.next // the job is another's once it is told
+		l.mu.Lock()
+		j := l.all[c.number]
+		l.mu.Unlock()
+		j.done <- struct{}{}
+		c = next
 	}
 }
 
