@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"runtime"
 	"sync/atomic"
 	"testing"
@@ -266,6 +267,31 @@ func BenchmarkNetworked(b *testing.B) {
 					_, err := lib.encrypt(s, &m, key, data, 80)
 					return err
 				})
+			})
+		}
+	}
+}
+
+// BenchmarkNetworkedCalls is a module of which each call takes a millisecond of waiting more, in this process and in a worker: calls that
+// its crew makes, and calls that it leaves to Go.
+func BenchmarkNetworkedCalls(b *testing.B) {
+	for _, only := range []string{"encrypt CKM_AES_GCM", "wrap a key"} {
+		for _, isolation := range []string{"none", "process"} {
+			b.Run(only+"/"+isolation, func(b *testing.B) {
+				newToken(b, label(b))
+				shim := hsmtest.New(b, softHSM.library)
+				slot := Slot{Number: 4, TokenLabel: label(b), PIN: pin(testPIN)}
+				h, err := Open(b.Context(), []Module{{Library: shim.Library, Env: shim.Env, Isolation: isolation,
+					Worker: withEnv(workerOf(shim.Library, slot), shim.Env), Slots: []Slot{slot}}}, &memory{}, slog.New(slog.DiscardHandler))
+				require.NoError(b, err)
+				defer h.Close()
+				shim.Delay(time.Millisecond, "Encrypt", "WrapKey")
+				defer shim.Heal()
+				for b.Loop() {
+					require.NoError(b, h.Measure(b.Context(), 4, Measurement{Each: time.Second / 2, Only: regexp.MustCompile(only), Tell: func(f Figure) {
+						b.ReportMetric(f.PerSecond, fmt.Sprintf("op/s-at-%d", f.Sessions))
+					}}))
+				}
 			})
 		}
 	}

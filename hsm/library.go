@@ -49,16 +49,10 @@ func openLibrary(path string, m *Module) (*library, error) {
 	return nil, errors.New(C.GoString(&why[0]))
 }
 
-// mostLanes bounds the threads of lanes in which calls wait for a device.
-const mostLanes = 1024
-
 func newLibrary(functions unsafe.Pointer, m *Module) (*library, error) {
-	cores, sessions := runtime.GOMAXPROCS(0), 0
-	for _, s := range m.Slots {
-		sessions += cmp.Or(s.MaxSessions, DefaultSessions)
-	}
+	cores := runtime.GOMAXPROCS(0)
 	few := func(n int) int { return cmp.Or(m.CallsAtOnce, n) }
-	many := cmp.Or(m.CallsAtOnce, min(sessions, mostLanes), DefaultSessions)
+	many := cmp.Or(m.CallsAtOnce, m.sessions())
 	quick, err := newLanes(few(max(1, cores/2)), many)
 	if err != nil {
 		return nil, err

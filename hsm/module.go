@@ -86,6 +86,17 @@ func loadModule(want *Module, log *slog.Logger) (*module, error) {
 	return m, nil
 }
 
+// mostThreads bounds the threads in which calls of a module wait for a device.
+const mostThreads = 1024
+
+// sessions is how many calls of the module there may be at once.
+func (m *Module) sessions() (n int) {
+	for i := range m.Slots {
+		n += cmp.Or(m.Slots[i].MaxSessions, DefaultSessions)
+	}
+	return min(cmp.Or(n, DefaultSessions), mostThreads)
+}
+
 // open gives the library at a path.
 func (m *Module) open(path string, log *slog.Logger) (cryptoki, error) {
 	if !m.isolated() {

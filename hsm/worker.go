@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"sync"
 	"syscall"
 )
@@ -22,6 +23,9 @@ func Work(m Module) error {
 		return err
 	}
 	lib, broken := openLibrary(m.Library, &m)
+	// A call keeps the processor of Go's scheduler that it was made on for a while. Where calls of a device keep all of them, nobody
+	// looks at the socket in that time, which is up to 10 ms.
+	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + m.sessions())
 	c, rest, err := newCrew(lib, workerSocket)
 	if err != nil {
 		return err

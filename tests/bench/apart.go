@@ -42,6 +42,9 @@ func (k *keys) encryptWrapped(ctx context.Context) (*exchange, error) {
 	return k.encrypt(ctx, made.UniqueIdentifier, 1)
 }
 
+// signWrapped is the exchange of Sign with a pair that the token wrapped.
+func (b *bench) signWrapped(ctx context.Context) (*exchange, error) { return b.keys.signWrapped(ctx) }
+
 // unwrapped is the floor of that: the same load with the ordinary key of the database.
 func (b *bench) unwrapped(ctx context.Context, t *trial, _ []*exchange) (*outcome, error) {
 	return b.sameLoad(ctx, t, b.encryptDatabase)
@@ -74,6 +77,8 @@ var aparts = []apart{
 	// process, as driving it directly does, and then as it is by default.
 	{"encrypt-hsm-network", []int{1, 16, 64}, (*bench).encryptToken, networked("none"), useAES, "token", func(r *row) { r.judge(ratioAtLeast(0.95)) }},
 	{"encrypt-hsm-network-worker", []int{16}, (*bench).encryptToken, networked("process"), useAES, "token", func(*row) {}},
+	// The same with calls that a worker's crew leaves to Go: a key that the token wrapped is unwrapped, used and destroyed.
+	{"sign-hsm-wrapped-network", []int{16}, (*bench).signWrapped, networked("process"), &tokenUse{wrappedUse, wrappingLabel}, "token", func(*row) {}},
 	// What else is in the token does not matter: the floor is the same server with a token of a few keys.
 	{"encrypt-hsm-10000", []int{8}, (*bench).encryptToken, crowded, nil, "few keys", func(r *row) { r.judge(ratioAtLeast(0.95)) }},
 	// The module in a worker process: the floor is the same server with it in its own.
