@@ -109,16 +109,22 @@ func (c *connection) survey(ctx context.Context, s session) ([]*object, error) {
 		if err != nil {
 			return nil, err
 		}
+		var unread []handle
 		for _, h := range handles {
-			o := known[h]
-			if o == nil || o.class != class || o.gone.Load() || old(o.seen.Load(), listedAge) {
-				if o, err = c.describe(s, h); err != nil {
-					return nil, c.disturbed(s, err)
-				}
-				if last := known[h]; last != nil && !c.proof.reuses && o.same(last) {
-					o.print.Store(last.print.Load())
-					o.refused.Store(last.refused.Load())
-				}
+			if o := known[h]; o != nil && o.class == class && !o.gone.Load() && !old(o.seen.Load(), listedAge) {
+				byName[o.plain] = append(byName[o.plain], o)
+			} else {
+				unread = append(unread, h)
+			}
+		}
+		read, err := c.read(s, unread)
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range read {
+			if last := known[o.handle]; last != nil && !c.proof.reuses && o.same(last) {
+				o.print.Store(last.print.Load())
+				o.refused.Store(last.refused.Load())
 			}
 			byName[o.plain] = append(byName[o.plain], o)
 		}

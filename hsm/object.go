@@ -10,6 +10,7 @@ import (
 	"encoding/asn1"
 	"encoding/binary"
 	"math/big"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -275,13 +276,65 @@ func (c *connection) described(s session, t template, most int) ([]*object, erro
 	if err != nil {
 		return nil, err
 	}
+	return c.read(s, handles)
+}
+
+// read describes objects, with other sessions besides s where the calls wait for a device and sessions are free.
+func (c *connection) read(s session, handles []handle) ([]*object, error) {
 	all := make([]*object, len(handles))
-	for i, h := range handles {
-		if all[i], err = c.describe(s, h); err != nil {
-			return nil, c.disturbed(s, err)
+	var next atomic.Int64
+	var failure atomic.Pointer[error]
+	run := func(s session) error {
+		for i := int(next.Add(1)) - 1; i < len(handles) && failure.Load() == nil; i = int(next.Add(1)) - 1 {
+			var err error
+			if all[i], err = c.describe(s, handles[i]); err != nil {
+				failure.CompareAndSwap(nil, &err)
+				return err
+			}
 		}
+		return nil
+	}
+	var others sync.WaitGroup
+	for range c.spare(len(handles)) {
+		others.Go(func() { c.besides(run) })
+	}
+	err := run(s)
+	others.Wait()
+	if failure := failure.Load(); failure != nil && err == nil {
+		err = *failure
+	}
+	if err != nil {
+		return nil, c.disturbed(s, err)
 	}
 	return all, nil
+}
+
+// mostReaders is how many sessions read the objects of a token at once.
+const mostReaders = 16
+
+// spare is how many more sessions are good for reading so many objects: none where the calls compute here, and no more than half of
+// those that are free.
+func (c *connection) spare(objects int) int {
+	return max(0, min(mostReaders, objects/8, int(c.module.symmetric.Load()), (cap(c.tickets)-len(c.tickets))/2)-1)
+}
+
+// besides runs f with a session of its own, if there is one at once.
+func (c *connection) besides(f func(session) error) {
+	select {
+	case c.tickets <- struct{}{}:
+		defer func() { <-c.tickets }()
+	default:
+		return
+	}
+	if !c.module.gate.TryAcquire(1) {
+		return
+	}
+	defer c.module.gate.leave()
+	s, err := c.take()
+	if err != nil {
+		return
+	}
+	c.put(s, f(s) == nil)
 }
 
 // disturbed makes an error of a search that is worth another try of one that another process caused by changing the token's

@@ -3,6 +3,7 @@ package hsm
 import (
 	"crypto/rsa"
 	"errors"
+	"fmt"
 	"math/big"
 	"os"
 	"os/exec"
@@ -13,8 +14,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/miekg/pkcs11"
 	"github.com/stretchr/testify/require"
 
+	"strongroom/hsm/hsmtest"
 	"strongroom/kmip"
 	"strongroom/kmip/ttlv"
 )
@@ -317,4 +320,45 @@ func resident(t *testing.T) int64 {
 	pages, err := strconv.ParseInt(strings.Fields(string(text))[1], 10, 64)
 	require.NoError(t, err)
 	return pages * int64(os.Getpagesize())
+}
+
+// TestManyObjects: the objects of a token whose calls wait are read with several sessions, which are free again then.
+func TestManyObjects(t *testing.T) {
+	h, shim := shimmed(t, func(m *Module) { m.CallsAtOnce = 64 }) // as a device is used
+	const keys = 200
+	err := h.slots[4].do(t.Context(), func(c *connection, s session) error {
+		for i := range keys {
+			_, err := c.module.lib.generate(s, pkcs11.CKM_AES_KEY_GEN, template{{pkcs11.CKA_TOKEN, flag(true)}, {pkcs11.CKA_LABEL, fmt.Appendf(nil, "k%d", i)},
+				{pkcs11.CKA_VALUE_LEN, number(32)}, {pkcs11.CKA_ENCRYPT, flag(true)}})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	require.NoError(t, err)
+	everyone := &kmip.Search{Admin: true}
+	const delay = 10 * time.Millisecond
+	shim.Delay(delay, "GetAttributeValue")
+	began := time.Now()
+	found, err := h.Locate(t.Context(), everyone)
+	require.NoError(t, err)
+	require.Len(t, found.Objects, keys)
+	require.Less(t, time.Since(began), keys*delay, "they were read one after the other, with two calls each")
+	require.Zero(t, h.Counts().Slots[0].Sessions)
+
+	h.slots[4].conn.Load().forgetAll()
+	shim.Do("GetAttributeValue", hsmtest.Refuse, pkcs11.CKR_OBJECT_HANDLE_INVALID, keys, 1) // as if one went meanwhile
+	found, err = h.Locate(t.Context(), everyone)
+	require.NoError(t, err)
+	require.Len(t, found.Objects, keys)
+	require.Zero(t, h.Counts().Slots[0].Sessions)
+}
+
+// forgetAll makes all objects be read again.
+func (c *connection) forgetAll() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.objects)
+	c.changed()
 }
