@@ -164,6 +164,27 @@ func (m *module) close(s session) {
 	_ = m.lib.closeSession(s)
 }
 
+// renew closes the sessions that nobody uses, after one was found gone: what ended it has often ended all of them, and a request
+// that met one after the other would give up.
+func (c *connection) renew() {
+	ctx, cancel := context.WithTimeout(context.Background(), c.slot.Wait)
+	defer cancel()
+	if c.module.gate.enter(ctx) != nil {
+		return
+	}
+	defer c.module.gate.leave()
+	if !c.current() {
+		return
+	}
+	c.mu.Lock()
+	idle := c.idle
+	c.idle = nil
+	c.mu.Unlock()
+	for _, s := range idle {
+		c.module.close(s)
+	}
+}
+
 // end closes the connection's sessions that are not in use, and the anchor; those in use are closed when they come back.
 func (c *connection) end(ctx context.Context) {
 	c.mu.Lock()

@@ -79,6 +79,9 @@ func (s *slot) run(ctx context.Context, f func(*connection, session) error, agai
 func (s *slot) repair(ctx context.Context, c *connection, err error) bool {
 	switch faultOf(err) {
 	case faultSession:
+		if is(err, pkcs11.CKR_SESSION_HANDLE_INVALID) || is(err, pkcs11.CKR_SESSION_CLOSED) {
+			c.renew()
+		}
 		return true
 	case faultLogin, faultDevice, faultModule:
 		s.drop(c, err)
