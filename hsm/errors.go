@@ -82,6 +82,14 @@ var faults = map[uint]fault{
 	pkcs11.CKR_WRAPPED_KEY_LEN_RANGE:         faultData,
 }
 
+// meaning is that of a return value. A vendor's own may mean anything.
+func meaning(rv uint) fault {
+	if rv >= pkcs11.CKR_VENDOR_DEFINED {
+		return faultVague
+	}
+	return faults[rv]
+}
+
 // faultOf is what err means.
 func faultOf(err error) fault {
 	if err == errStale {
@@ -99,7 +107,7 @@ func faultOf(err error) fault {
 	if !errors.As(err, &ck) {
 		return faultNone
 	}
-	return faults[ck.rv]
+	return meaning(ck.rv)
 }
 
 // refused says that the module turned a call away at its door, so that it had no effect.
@@ -123,7 +131,7 @@ func badData(err error) bool {
 	if !errors.As(err, &ck) {
 		return false
 	}
-	switch faults[ck.rv] {
+	switch meaning(ck.rv) {
 	case faultData:
 		return true
 	case faultNone, faultVague:

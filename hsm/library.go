@@ -328,7 +328,7 @@ func (l *library) unwrap(s session, m *mechanism, unwrapping handle, wrapped []b
 		C.ck_ulong(unwrapping), bytesOf(wrapped), C.ck_ulong(len(wrapped)), p.first, p.sizes, p.count, p.values)
 	if r.rv != 0 {
 		// There is no Init step: what says nothing is taken for the data's fault.
-		return 0, ckError{rv: uint(r.rv), begun: faults[uint(r.rv)] == faultVague}
+		return 0, ckError{rv: uint(r.rv), begun: meaning(uint(r.rv)) == faultVague}
 	}
 	return handle(r.n), nil
 }

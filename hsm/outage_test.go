@@ -3,8 +3,13 @@ package hsm
 import (
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/miekg/pkcs11"
 	"github.com/stretchr/testify/require"
+
+	"strongroom/hsm/hsmtest"
+	"strongroom/kmip"
 )
 
 // busySessions makes a pool have n sessions that nobody uses.
@@ -45,4 +50,32 @@ func TestAllSessionsForgotten(t *testing.T) {
 	}
 	require.NoError(t, h.Generate(t.Context(), aesObject("l", 256)))
 	require.NoError(t, encrypts(t.Context(), h, "k"))
+}
+
+// What a vendor's own return value means is found out: a token that is gone is not taken for data that cannot be decrypted.
+func TestVendorsReturnValue(t *testing.T) {
+	h, shim := shimmed(t, nil)
+	o := aesKeyOf(t, h, "k")
+	sealed, err := o.Key.Encrypt(t.Context(), &kmip.EncryptRequest{Data: []byte("data")})
+	require.NoError(t, err)
+	opens := func() error {
+		_, err := o.Key.Decrypt(t.Context(), &kmip.DecryptRequest{Data: sealed.Data, IVCounterNonce: sealed.IVCounterNonce,
+			AuthenticatedEncryptionTag: sealed.AuthenticatedEncryptionTag})
+		return err
+	}
+	const own = pkcs11.CKR_VENDOR_DEFINED + 0x123
+	for _, f := range []string{"Decrypt", "GetTokenInfo", "OpenSession", "GetSessionInfo", "Login"} {
+		shim.Do(f, hsmtest.Refuse, own, 0, -1)
+	}
+	h.slots[4].conn.Load().probed.Store(0)
+	err = opens()
+	require.ErrorContains(t, err, "slot 4: HSM unavailable")
+	require.Equal(t, kmip.ResultReasonGeneralFailure, kmip.ReasonOf(err))
+	require.ErrorContains(t, opens(), "HSM unavailable")
+	require.True(t, h.Counts().Slots[0].Broken)
+	shim.Heal()
+	require.Eventually(t, func() bool { return opens() == nil }, 10*time.Second, 20*time.Millisecond)
+
+	shim.Do("Decrypt", hsmtest.Refuse, own, 0, 1)
+	require.EqualError(t, opens(), decryptionFailed, "the token lives: it was the data")
 }
