@@ -511,7 +511,8 @@ func paired(publicLabel string) template {
 	return t
 }
 
-// old says whether a time in Unix nanoseconds is longer ago than that.
+// old says whether a time in Unix nanoseconds is longer ago than that, or has not come: then the clock was set back.
 func old(nanoseconds int64, than time.Duration) bool {
-	return time.Since(time.Unix(0, nanoseconds)) > than
+	age := time.Since(time.Unix(0, nanoseconds))
+	return age < 0 || age > than
 }

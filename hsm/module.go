@@ -163,7 +163,7 @@ const patience = 30 * time.Second
 // mayReinitialize says whether the module may be initialized again to find one slot's token: always when no other slot works,
 // else seldom, for all of them pause meanwhile.
 func (m *module) mayReinitialize() bool {
-	return m.live.Load() == 0 || time.Since(time.Unix(0, m.reborn.Load())) > patience
+	return m.live.Load() == 0 || old(m.reborn.Load(), patience)
 }
 
 // environment sets the variables that libraries read while they are loaded and initialized. With cgo, os.Setenv sets them

@@ -169,7 +169,7 @@ func (c *connection) remembered(name string) *object {
 	c.mu.Lock()
 	o := c.objects[name]
 	c.mu.Unlock()
-	if o == nil || o.gone.Load() || time.Since(time.Unix(0, o.seen.Load())) > freshness {
+	if o == nil || o.gone.Load() || old(o.seen.Load(), freshness) {
 		return nil
 	}
 	return o

@@ -79,3 +79,22 @@ func TestVendorsReturnValue(t *testing.T) {
 	shim.Do("Decrypt", hsmtest.Refuse, own, 0, 1)
 	require.EqualError(t, opens(), decryptionFailed, "the token lives: it was the data")
 }
+
+// A clock that was set back makes nothing be believed for longer than it is.
+func TestClockSetBack(t *testing.T) {
+	h := open(t)
+	o := aesKeyOf(t, h, "k")
+	later := time.Now().Add(time.Hour).UnixNano() // as something noted before the clock was set back
+	c := h.slots[4].conn.Load()
+	c.objects["k"].seen.Store(later)
+	require.Nil(t, c.remembered("k"))
+
+	f := breaks(t, h)
+	f.always(ckError{rv: pkcs11.CKR_GENERAL_ERROR}, "tokenInfo", "decrypt")
+	c.probed.Store(later)
+	_, err := o.Key.Decrypt(t.Context(), &kmip.DecryptRequest{Data: make([]byte, 16), IVCounterNonce: make([]byte, 12), AuthenticatedEncryptionTag: make([]byte, 16)})
+	require.ErrorContains(t, err, "HSM unavailable")
+
+	h.modules[0].reborn.Store(later)
+	require.True(t, h.modules[0].mayReinitialize())
+}

@@ -250,7 +250,7 @@ const trust = 250 * time.Millisecond
 
 // probe is alive, at most once in that time.
 func (c *connection) probe(ctx context.Context) error {
-	if time.Since(time.Unix(0, c.probed.Load())) < trust {
+	if !old(c.probed.Load(), trust) {
 		return nil
 	}
 	err := c.with(ctx, c.alive)
