@@ -1,6 +1,7 @@
 package hsm
 
 import (
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -97,4 +98,48 @@ func TestClockSetBack(t *testing.T) {
 
 	h.modules[0].reborn.Store(later)
 	require.True(t, h.modules[0].mayReinitialize())
+}
+
+// What the self-test is refused because the token has no room for a moment, or loses its session, says nothing of a mechanism.
+func TestSelfTestIsDisturbed(t *testing.T) {
+	h, shim := shimmed(t, nil)
+	functions := strings.Fields("EncryptInit Encrypt DecryptInit Decrypt SignInit Sign CreateObject GenerateKey GenerateKeyPair WrapKey UnwrapKey GetAttributeValue OpenSession")
+	calls := func() (n []int) {
+		for _, f := range functions {
+			n = append(n, shim.Calls(f))
+		}
+		return n
+	}
+	prove := func(function string, rv uint, skip, times int) (found proof, kept int) {
+		m, s := h.modules[0], h.slots[4]
+		s.drop(s.conn.Load(), errStale)
+		clear(m.proofs)
+		shim.Do(function, hsmtest.Refuse, rv, skip, times)
+		defer shim.Heal()
+		var c *connection
+		require.Eventually(t, func() bool {
+			var err error
+			c, err = s.connection(t.Context())
+			return err == nil
+		}, time.Minute, time.Millisecond)
+		return *c.proof, len(m.proofs)
+	}
+	most := calls()
+	all, kept := prove("Encrypt", 0, 0, 0)
+	require.Equal(t, 1, kept)
+	for i, n := range calls() {
+		most[i] = n - most[i]
+	}
+	values := []uint{pkcs11.CKR_DEVICE_MEMORY, pkcs11.CKR_SESSION_HANDLE_INVALID, pkcs11.CKR_DEVICE_ERROR, pkcs11.CKR_GENERAL_ERROR}
+	for i, f := range functions {
+		for j, rv := range values {
+			skip := (j*most[i]/len(values) + i) % most[i]
+			found, kept := prove(f, rv, skip, 1)
+			require.Equal(t, all, found, "C_%s answers %v after %d times", f, ckError{rv: rv}, skip)
+			require.Equal(t, 1, kept)
+		}
+	}
+	found, kept := prove("UnwrapKey", pkcs11.CKR_DEVICE_MEMORY, 0, 4)
+	require.NotEqual(t, all, found)
+	require.Zero(t, kept, "the next connection asks anew")
 }

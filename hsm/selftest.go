@@ -31,6 +31,8 @@ type tester struct {
 	aes       handle
 	rsa       handle
 	rsaPublic *rsa.PublicKey
+	vague     bool // a key that was brought was turned away without a reason
+	doubtful  bool // a check failed on something else than what it was to find out
 }
 
 // prove tests the mechanisms of a token, once for each model and version in this process.
@@ -53,7 +55,9 @@ func (m *module) prove(c *connection) (*proof, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.proofs[model] = p
+	if !tt.doubtful {
+		m.proofs[model] = p
+	}
 	return p, nil
 }
 
@@ -89,7 +93,7 @@ func (t *tester) run() (*proof, error) {
 	t.wrapKinds(p)
 	p.makesAES = t.check(func() (bool, error) { return t.makes(pkcs11.CKM_AES_KEY_GEN, pkcs11.CKK_AES) })
 	p.makesHMAC = t.check(func() (bool, error) { return t.makes(pkcs11.CKM_GENERIC_SECRET_KEY_GEN, pkcs11.CKK_GENERIC_SECRET) })
-	p.reuses = t.reuses()
+	p.reuses = !t.check(t.givesNew)
 
 	// Whatever failed: a token that is there now failed because of what it was asked.
 	t.reset()
@@ -97,13 +101,30 @@ func (t *tester) run() (*proof, error) {
 	return p, err
 }
 
-// check runs one check, whether the token lists the mechanism or not: NSS does much that its key slot does not list.
+// check runs one check, whether the token lists the mechanism or not: NSS does much that its key slot does not list. An error that
+// may be of the moment has it run again. If it still says nothing of the mechanism, the next connection asks anew.
 func (t *tester) check(f func() (bool, error)) bool {
 	good, err := f()
 	if err != nil {
 		t.reset()
+		if passes(err) || faultOf(err) == faultVague {
+			good, err = f()
+		}
+	}
+	if err != nil {
+		t.reset()
+		t.doubtful = t.doubtful || passes(err)
 	}
 	return good && err == nil
+}
+
+// passes says whether an error is of the way to the token, or of the room in it, and not of what it was asked to do.
+func passes(err error) bool {
+	switch faultOf(err) {
+	case faultSession, faultLogin, faultDevice, faultModule, faultScarce:
+		return true
+	}
+	return false
 }
 
 // begin gives the session of the checks.
@@ -140,6 +161,9 @@ func (t *tester) aesKey() (session, handle, error) {
 		t.secret = kekKAT
 		return s, t.aes, nil
 	}
+	if t.again(err) {
+		return s, 0, err
+	}
 	t.reset()
 	if s, err = t.begin(); err != nil {
 		return s, 0, err
@@ -153,6 +177,15 @@ func (t *tester) aesKey() (session, handle, error) {
 		err = fmt.Errorf("the token neither takes nor shows an AES key")
 	}
 	return s, t.aes, err
+}
+
+// again says whether a key that the token turned away is to be brought once more before one is made there.
+func (t *tester) again(err error) bool {
+	if faultOf(err) == faultVague && !t.vague {
+		t.vague = true
+		return true
+	}
+	return passes(err)
 }
 
 // cipher compares one mode with crypto/cipher, both ways; authenticated ones must also refuse what was changed.
@@ -199,6 +232,9 @@ func (t *tester) cipher(row int, ckm uint) (bool, error) {
 	}
 	sealed[0] ^= 1
 	_, err = t.m.lib.decrypt(s, &m, key, sealed, len(sealed))
+	if passes(err) {
+		return false, err
+	}
 	t.reset()
 	return err != nil, nil
 }
@@ -218,8 +254,8 @@ func (t *tester) makes(ckm, kind uint) (bool, error) {
 		told.number(pkcs11.CKA_VALUE_LEN) == 32, err
 }
 
-// reuses says whether a new object gets the handle of one just destroyed; where that cannot be told, yes.
-func (t *tester) reuses() bool {
+// givesNew says whether a new object gets another handle than the one that was destroyed just before.
+func (t *tester) givesNew() (bool, error) {
 	var handles [2]handle
 	for i := range handles {
 		s, err := t.begin()
@@ -230,11 +266,10 @@ func (t *tester) reuses() bool {
 			err = t.m.lib.destroy(s, handles[i])
 		}
 		if err != nil {
-			t.reset()
-			return true
+			return false, err
 		}
 	}
-	return handles[0] == handles[1]
+	return handles[0] != handles[1], nil
 }
 
 // encryptHere is what a token must compute.
@@ -371,6 +406,9 @@ func (t *tester) rsaKey() (session, handle, error) {
 	if t.rsa, err = t.m.lib.create(s, append(rsaPrivateTemplate(known), uses...)); err == nil {
 		t.rsaPublic = &known.PublicKey
 		return s, t.rsa, nil
+	}
+	if t.again(err) {
+		return s, 0, err
 	}
 	t.reset()
 	if s, err = t.begin(); err != nil {
