@@ -38,8 +38,8 @@ type module struct {
 	gate gate
 
 	generation atomic.Uint64 // counts C_Initialize: handles and sessions of an older one mean nothing
-	live       atomic.Int64  // slots of this module with a connection
-	reborn     atomic.Int64  // when it was initialized last, in Unix nanoseconds
+	connected  sync.Map      // *connection: those of its slots; one of an older generation stays until somebody asks for its slot
+	reborn     atomic.Int64  // when it was initialized last, or that was tried, in Unix nanoseconds
 
 	symmetric, private atomic.Uint64 // what calls of lib said last
 
@@ -141,21 +141,39 @@ func (m *module) initialize() error {
 // reinitialize finalizes and initializes the module, unless somebody did since generation seen. Every connection of the
 // module ends with it; the requests on them wait and connect again.
 func (m *module) reinitialize(ctx context.Context, seen uint64) error {
+	if m.inUse() {
+		limited, cancel := context.WithTimeout(ctx, holdUp)
+		defer cancel()
+		ctx = limited
+		m.reborn.Store(time.Now().UnixNano())
+	}
 	if err := m.gate.shut(ctx); err != nil {
-		return err
+		return fmt.Errorf("waiting for the calls in the module: %w", err)
 	}
 	defer m.gate.open()
 	if m.generation.Load() != seen {
 		return nil
 	}
-	if err := m.lib.finalize(); err != nil && !is(err, pkcs11.CKR_CRYPTOKI_NOT_INITIALIZED) {
-		return fmt.Errorf("C_Finalize: %w", err)
+	// A module that does not let itself be finalized may let itself be initialized all the same.
+	fault := m.lib.finalize()
+	if is(fault, pkcs11.CKR_CRYPTOKI_NOT_INITIALIZED) {
+		fault = nil
+	} else if fault != nil {
+		fault = fmt.Errorf("C_Finalize: %w", fault)
 	}
 	if err := m.initialize(); err != nil {
-		return fmt.Errorf("C_Initialize: %w", err)
+		err = fmt.Errorf("C_Initialize: %w", err)
+		if fault != nil {
+			err = fmt.Errorf("%w (and then: %w)", fault, err)
+		}
+		return err
 	}
 	return nil
 }
+
+// holdUp is how long those who use other slots of a module may be held up by its calls that do not end, when it is to be
+// initialized again for one.
+const holdUp = time.Second
 
 // patience is how long a module whose other slots work is left alone before it is initialized again for one that does not.
 const patience = 30 * time.Second
@@ -163,7 +181,16 @@ const patience = 30 * time.Second
 // mayReinitialize says whether the module may be initialized again to find one slot's token: always when no other slot works,
 // else seldom, for all of them pause meanwhile.
 func (m *module) mayReinitialize() bool {
-	return m.live.Load() == 0 || old(m.reborn.Load(), patience)
+	return !m.inUse() || old(m.reborn.Load(), patience)
+}
+
+// inUse says whether any slot of the module works, as far as is known.
+func (m *module) inUse() (used bool) {
+	m.connected.Range(func(c, _ any) bool {
+		used = c.(*connection).current()
+		return !used
+	})
+	return used
 }
 
 // environment sets the variables that libraries read while they are loaded and initialized. With cgo, os.Setenv sets them

@@ -143,3 +143,76 @@ func TestSelfTestIsDisturbed(t *testing.T) {
 	require.NotEqual(t, all, found)
 	require.Zero(t, kept, "the next connection asks anew")
 }
+
+// A token that comes back is not kept waiting for the sake of a slot that nobody used since it was lost with it.
+func TestTwoTokensGoneOneUsed(t *testing.T) {
+	first, second := newToken(t, "first"), newToken(t, "second")
+	h := openSlots(t, Slot{Number: 4, TokenLabel: "first", PIN: pin(testPIN)}, Slot{Number: 5, TokenLabel: "second", PIN: pin(testPIN)})
+	aesKeyOf(t, h, "k")
+	h.modules[0].reborn.Store(0) // it was long ago
+	firstBack, secondBack := moveAway(t, first), moveAway(t, second)
+	require.ErrorContains(t, encrypts(t.Context(), h, "k"), "HSM unavailable")
+	firstBack()
+	secondBack()
+	require.Eventually(t, func() bool { return encrypts(t.Context(), h, "k") == nil }, patience/3, 20*time.Millisecond)
+}
+
+// A call that hangs for one slot, and a token of it that is gone, hold nobody else up: the module is not waited for again and again.
+func TestOtherSlotIsNotHeldUp(t *testing.T) {
+	newToken(t, "other")
+	h, shim := shimmed(t, func(m *Module) {
+		m.Slots = append(m.Slots, Slot{Number: 5, TokenLabel: "other", PIN: pin(testPIN), Wait: 30 * time.Second})
+	})
+	other := aesObject("k", 256)
+	other.UniqueIdentifier = kmip.HSMIdentifier(5, "k")
+	require.NoError(t, h.Generate(t.Context(), other))
+	other, err := h.Object(t.Context(), other.UniqueIdentifier)
+	require.NoError(t, err)
+
+	shim.Do("SeedRandom", hsmtest.Hang, 0, 0, 1)
+	var all sync.WaitGroup
+	all.Go(func() { _ = h.SeedRandom(t.Context(), 4, []byte("seed")) })
+	require.Eventually(t, func() bool { return shim.Calls("SeedRandom") > 0 }, time.Minute, time.Millisecond)
+	shim.Do("Login", hsmtest.Refuse, pkcs11.CKR_DEVICE_ERROR, 0, -1)
+	h.modules[0].reborn.Store(0)
+	h.slots[4].drop(h.slots[4].conn.Load(), errStale)
+	stop := make(chan struct{})
+	all.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				_ = encrypts(t.Context(), h, "k")
+			}
+		}
+	})
+	var longest time.Duration
+	held := 0
+	for began := time.Now(); time.Since(began) < 4*holdUp; {
+		from := time.Now()
+		_, err := other.Key.Encrypt(t.Context(), &kmip.EncryptRequest{Data: []byte("data")})
+		require.NoError(t, err)
+		took := time.Since(from)
+		if longest = max(longest, took); took > holdUp/2 {
+			held++
+		}
+	}
+	close(stop)
+	shim.Heal()
+	all.Wait()
+	require.LessOrEqual(t, held, 2)
+	require.Less(t, longest, 3*holdUp)
+}
+
+// A module that does not let itself be finalized is initialized all the same.
+func TestFinalizeFails(t *testing.T) {
+	h, shim := shimmed(t, nil)
+	aesKeyOf(t, h, "k")
+	for _, what := range []hsmtest.What{hsmtest.FailAfter, hsmtest.Refuse} {
+		shim.Do("Finalize", what, pkcs11.CKR_FUNCTION_FAILED, 0, -1)
+		shim.Do("EncryptInit", hsmtest.Refuse, pkcs11.CKR_DEVICE_ERROR, 0, 1)
+		shim.Do("OpenSession", hsmtest.Refuse, pkcs11.CKR_DEVICE_ERROR, 0, 1)
+		require.Eventually(t, func() bool { return encrypts(t.Context(), h, "k") == nil }, 10*time.Second, 20*time.Millisecond)
+	}
+}

@@ -103,7 +103,7 @@ func (s *slot) drop(c *connection, why error) {
 	if !s.conn.CompareAndSwap(c, nil) {
 		return
 	}
-	s.module.live.Add(-1)
+	s.module.connected.Delete(c)
 	s.log.Warn("token lost", "slot", s.Number, "token", c.token.Label, "error", why)
 	s.count(func(n *SlotCounts) { n.Losses++ })
 	ctx, cancel := context.WithTimeout(context.Background(), s.Wait)
@@ -130,7 +130,7 @@ func (s *slot) connection(ctx context.Context) (*connection, error) {
 			return c, nil
 		}
 		if s.conn.CompareAndSwap(c, nil) {
-			s.module.live.Add(-1)
+			s.module.connected.Delete(c)
 			c.end(limited)
 		}
 	}
@@ -172,7 +172,7 @@ func (s *slot) reconnect(ctx context.Context) (*connection, error) {
 		s.seen = c.token
 	})
 	s.conn.Store(c)
-	s.module.live.Add(1)
+	s.module.connected.Store(c, nil)
 	return c, nil
 }
 
@@ -393,7 +393,7 @@ func (s *slot) close(ctx context.Context) {
 	s.closed = true
 	<-s.connecting
 	if c := s.conn.Swap(nil); c != nil {
-		s.module.live.Add(-1)
+		s.module.connected.Delete(c)
 		c.end(ctx)
 	}
 }
