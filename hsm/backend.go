@@ -292,9 +292,9 @@ func (h *HSM) make(ctx context.Context, s *slot, objects []*kmip.Object, names [
 type attempt func(create func() ([]handle, error)) ([]handle, error)
 
 // make runs f, which makes objects of these names, alone in the slot. What f gives to try is done again only while the token
-// turned it away before it did anything; of a failure after that the error tells which of the objects are there all the same.
+// turned it away before it did anything; of a failure the error tells which of the objects are there all the same.
 func (s *slot) make(ctx context.Context, names []string, f func(*connection, session, attempt) error) error {
-	tried := false
+	called, tried := false, false
 	err := s.run(ctx, func(c *connection, ss session) error {
 		if err := s.contents.shut(ctx); err != nil {
 			return err
@@ -302,11 +302,11 @@ func (s *slot) make(ctx context.Context, names []string, f func(*connection, ses
 		defer s.contents.open()
 		return f(c, ss, func(create func() ([]handle, error)) ([]handle, error) {
 			handles, err := create()
-			tried = !refused(err)
+			called, tried = true, !refused(err)
 			return handles, err
 		})
 	}, func(err error) bool { return !tried && refused(err) })
-	if err == nil || !tried {
+	if err == nil || !called {
 		return s.tell(err)
 	}
 	return s.unsure(ctx, names, s.tell(err))

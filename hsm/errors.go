@@ -110,8 +110,12 @@ func faultOf(err error) fault {
 	return meaning(ck.rv)
 }
 
-// refused says that the module turned a call away at its door, so that it had no effect.
+// refused says that the module turned a call away at its door, so that it had no effect. CKR_SESSION_CLOSED is of a call under way
+// (PKCS#11 2.40 §5.1.2).
 func refused(err error) bool {
+	if is(err, pkcs11.CKR_SESSION_CLOSED) {
+		return false
+	}
 	switch faultOf(err) {
 	case faultSession, faultLogin, faultModule:
 		return true

@@ -216,3 +216,14 @@ func TestFinalizeFails(t *testing.T) {
 		require.Eventually(t, func() bool { return encrypts(t.Context(), h, "k") == nil }, 10*time.Second, 20*time.Millisecond)
 	}
 }
+
+// CKR_SESSION_CLOSED is of a call that had begun: what it was to make may be there.
+func TestSessionClosedWhileCreating(t *testing.T) {
+	h, shim := shimmed(t, nil)
+	for _, rv := range []uint{pkcs11.CKR_SESSION_CLOSED, pkcs11.CKR_SESSION_HANDLE_INVALID} {
+		name := ckError{rv: rv}.Error()
+		shim.Do("GenerateKey", hsmtest.FailAfter, rv, 0, 1)
+		require.ErrorContains(t, h.Generate(t.Context(), aesObject(name, 256)), "is in the token all the same")
+		shim.Heal()
+	}
+}
