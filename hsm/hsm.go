@@ -1,6 +1,7 @@
 package hsm
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -26,6 +27,7 @@ const (
 	DefaultIsolation = "auto"
 	DefaultCallLimit = 30 * time.Second
 	DefaultSessions  = 64
+	DefaultWait      = 10 * time.Second
 	DefaultHandleAge = 30 * time.Second
 )
 
@@ -73,7 +75,7 @@ type Slot struct {
 	Random io.Reader
 
 	MaxSessions int           // used at once; 0 means DefaultSessions; the token may allow fewer
-	Wait        time.Duration // how long a request waits for a session or for the token; 0 means 10 s
+	Wait        time.Duration // how long a request waits for a session or for the token; 0 means DefaultWait
 
 	// WrappedHandles is how many keys that it wrapped stay unwrapped in the token between two uses; 0 means none. They go at
 	// WrappedHandleAge after they were unwrapped; 0 means DefaultHandleAge.
@@ -108,7 +110,8 @@ type HSM struct {
 var _ kmip.Backend = (*HSM)(nil)
 
 // Open loads the modules and begins to serve their slots. A configuration that cannot be right and a library that does not
-// load are errors; a token that is not there is none: its slot answers that it is unavailable until it is back.
+// load are errors; a token that is not there, or a module that cannot be initialized now, is none: its slots answer that they are
+// unavailable until it is back. Open waits for all tokens at once, and for none longer than requests would.
 func Open(ctx context.Context, modules []Module, r Records, log *slog.Logger) (*HSM, error) {
 	if err := errors.Join(faultsIn(modules)...); err != nil {
 		return nil, err
@@ -131,13 +134,36 @@ func Open(ctx context.Context, modules []Module, r Records, log *slog.Logger) (*
 			h.slots[s.Number].sole = len(m.Slots) == 1
 		}
 	}
-	for _, number := range h.Slots() {
-		_, err := h.slots[number].connection(ctx) // says in the log what came of it
-		if err == nil && r != nil {
-			h.looking.Go(func() { h.compare(background, h.slots[number]) })
-		}
-	}
+	h.connect(ctx, background)
 	return h, nil
+}
+
+// connect connects all slots, and looks at what is stored of their keys. What takes longer than a slot waits goes on behind.
+func (h *HSM) connect(ctx, background context.Context) {
+	var connected sync.WaitGroup
+	var wait time.Duration
+	for _, s := range h.slots {
+		wait = max(wait, s.Wait)
+		connected.Add(1)
+		h.looking.Go(func() {
+			_, err := s.connection(background) // says in the log what came of it
+			connected.Done()
+			if err == nil && h.records != nil {
+				h.compare(background, s)
+			}
+		})
+	}
+	limited, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	await(limited, &connected)
+}
+
+// wait is how long requests wait for the most patient slot of the module.
+func (m *Module) wait() (longest time.Duration) {
+	for _, s := range m.Slots {
+		longest = max(longest, cmp.Or(s.Wait, DefaultWait))
+	}
+	return longest
 }
 
 // isolated says whether the module runs in a worker process.
@@ -155,9 +181,7 @@ func newSlot(s Slot, m *module, log *slog.Logger) *slot {
 	if s.MaxSessions == 0 {
 		s.MaxSessions = DefaultSessions
 	}
-	if s.Wait == 0 {
-		s.Wait = 10 * time.Second
-	}
+	s.Wait = cmp.Or(s.Wait, DefaultWait)
 	if s.Random == nil {
 		s.Random = rand.Reader
 	}

@@ -77,9 +77,15 @@ func loadModule(want *Module, log *slog.Logger) (*module, error) {
 		loaded.byPath[real] = m
 	}
 	if m.users == 0 {
-		if err := m.initialize(); err != nil {
-			m.forget()
-			return nil, fmt.Errorf("module %s: C_Initialize: %w", path, err)
+		err := m.begin(want.wait())
+		switch faultOf(err) {
+		case faultDevice, faultModule, faultVague, faultScarce: // as a token that is not there: its slots try again
+			log.Error("module unavailable", "library", path, "error", err)
+		default:
+			if err != nil {
+				m.forget()
+				return nil, fmt.Errorf("module %s: C_Initialize: %w", path, err)
+			}
 		}
 	}
 	m.users++
@@ -118,13 +124,37 @@ func (m *module) unload(ctx context.Context) error {
 	}
 	defer m.gate.open()
 	m.generation.Add(1)
-	return m.lib.finalize()
+	if err := m.lib.finalize(); !is(err, pkcs11.CKR_CRYPTOKI_NOT_INITIALIZED) {
+		return err
+	}
+	return nil
 }
 
 // forget lets a module in a worker process be configured anew; one in this process stays loaded. The caller has loaded.mu.
 func (m *module) forget() {
 	if _, away := m.lib.(*remote); away {
 		maps.DeleteFunc(loaded.byPath, func(_ string, other *module) bool { return other == m })
+	}
+}
+
+// begin initializes the module, and lets it go on with that where it takes longer.
+func (m *module) begin(wait time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
+	defer cancel()
+	if err := m.gate.shut(ctx); err != nil {
+		return fmt.Errorf("a call of before hangs in it: %w", err)
+	}
+	done := make(chan error, 1)
+	go func() { // unload waits for it, at the gate
+		err := m.initialize()
+		m.gate.open()
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("it takes longer than %v: %w", wait, ckError{rv: pkcs11.CKR_CRYPTOKI_NOT_INITIALIZED})
 	}
 }
 
