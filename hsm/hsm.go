@@ -375,10 +375,7 @@ func (s *slot) report(ctx context.Context) Status {
 
 // pinState tells of the PIN what the token's flags tell, and what a login was answered. PKCS#11 2.40 §3.2.
 func (s *slot) pinState(seen tokenInfo) string {
-	s.connecting <- struct{}{}
-	wrong := s.wrongPIN
-	<-s.connecting
-	if wrong != nil {
+	if wrong := s.pinRefused(); wrong != nil {
 		return wrong.Error()
 	}
 	if c := s.conn.Load(); c != nil && c.module.gate.TryAcquire(1) {

@@ -1,10 +1,13 @@
 package hsm
 
 import (
+	"context"
 	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/miekg/pkcs11"
 	"github.com/stretchr/testify/require"
 
 	"strongroom/hsm/hsmtest"
@@ -33,4 +36,45 @@ func TestModuleHangsAtStart(t *testing.T) {
 		_, err := h.Object(t.Context(), kmip.HSMIdentifier(5, "k"))
 		return err == nil
 	}, time.Minute, 20*time.Millisecond)
+}
+
+// While one who connects to a token that was gone waits for it, the others hear at once that it is gone.
+func TestBreakerWhileConnecting(t *testing.T) {
+	h, shim := shimmed(t, nil)
+	aesKeyOf(t, h, "k")
+	shim.Do("EncryptInit", hsmtest.Refuse, pkcs11.CKR_DEVICE_ERROR, 0, 1)
+	shim.Do("OpenSession", hsmtest.Refuse, pkcs11.CKR_DEVICE_ERROR, 0, -1)
+	require.ErrorContains(t, encrypts(t.Context(), h, "k"), "CKR_DEVICE_ERROR")
+	shim.Do("OpenSession", hsmtest.Hang, 0, 0, -1)
+	calls := shim.Calls("OpenSession")
+	var all sync.WaitGroup
+	all.Go(func() {
+		for shim.Calls("OpenSession") == calls {
+			_ = encrypts(t.Context(), h, "k")
+		}
+	})
+	require.Eventually(t, func() bool { return shim.Calls("OpenSession") > calls }, time.Minute, time.Millisecond)
+	heard := make(chan error, 1)
+	go func() { heard <- encrypts(t.Context(), h, "k") }()
+	select {
+	case err := <-heard:
+		require.ErrorContains(t, err, "CKR_DEVICE_ERROR")
+	case <-time.After(5 * time.Second):
+		t.Error("it waits for the token")
+	}
+	go func() {
+		h.slots[4].report(t.Context())
+		h.Reload()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		h.slots[4].close(ctx)
+		heard <- nil
+	}()
+	select {
+	case <-heard:
+	case <-time.After(5 * time.Second):
+		t.Error("an operator waits for the token")
+	}
+	shim.Heal()
+	all.Wait()
 }

@@ -21,14 +21,14 @@ type slot struct {
 	sole   bool // no other slot of the module is configured
 
 	conn       atomic.Pointer[connection]
+	closed     atomic.Bool
 	connecting chan struct{} // held by the one who connects; guards what follows
-	closed     bool
-	wrongPIN   error // the PIN was refused, and is not tried again
-	failure    error // why the last attempt failed; nil after a success
 	pause      time.Duration
-	retryAt    time.Time // no attempt before
+	retryAt    time.Time // no attempt before, after a failure
 
-	status   sync.Mutex // guards what follows, for Status and Counts
+	status   sync.Mutex // guards what follows: nobody calls the module with it
+	wrongPIN error      // the PIN was refused, and is not tried again
+	failure  error      // why the last attempt failed; nil after a success
 	seen     tokenInfo
 	past     SlotCounts
 	checking time.Time // since when a check is under way; zero while none is
@@ -111,7 +111,8 @@ func (s *slot) drop(c *connection, why error) {
 	c.end(ctx)
 }
 
-// connection is the slot's connection, made if there is none. While attempts fail it answers the last failure at once.
+// connection is the slot's connection, made if there is none. While attempts fail it answers the last failure at once, but to the one
+// who makes the next.
 func (s *slot) connection(ctx context.Context) (*connection, error) {
 	if c := s.conn.Load(); c != nil && c.current() {
 		return c, nil
@@ -120,8 +121,15 @@ func (s *slot) connection(ctx context.Context) (*connection, error) {
 	defer cancel()
 	select {
 	case s.connecting <- struct{}{}:
-	case <-limited.Done():
-		return nil, s.busy(ctx, "waiting for the token to be connected")
+	default:
+		if err := s.outage(); err != nil {
+			return nil, s.unavailable(err)
+		}
+		select {
+		case s.connecting <- struct{}{}:
+		case <-limited.Done():
+			return nil, s.busy(ctx, "waiting for the token to be connected")
+		}
 	}
 	defer func() { <-s.connecting }()
 
@@ -134,15 +142,38 @@ func (s *slot) connection(ctx context.Context) (*connection, error) {
 			c.end(limited)
 		}
 	}
-	switch {
-	case s.closed:
+	if s.closed.Load() {
 		return nil, s.unavailable(errors.New("the server is shutting down"))
-	case s.wrongPIN != nil:
-		return nil, s.unavailable(s.wrongPIN)
-	case time.Now().Before(s.retryAt):
-		return nil, s.unavailable(s.failure)
+	}
+	if err := s.outage(); err != nil && (s.pinRefused() != nil || time.Now().Before(s.retryAt)) {
+		return nil, s.unavailable(err)
 	}
 	return s.reconnect(ctx)
+}
+
+// outage is why the token cannot be used, as far as is known.
+func (s *slot) outage() error {
+	s.status.Lock()
+	defer s.status.Unlock()
+	if s.wrongPIN != nil {
+		return s.wrongPIN
+	}
+	return s.failure
+}
+
+// pinRefused is why the PIN is not tried, if it is not.
+func (s *slot) pinRefused() error {
+	s.status.Lock()
+	defer s.status.Unlock()
+	return s.wrongPIN
+}
+
+// refusePIN notes that the PIN is not to be tried again, and why.
+func (s *slot) refusePIN(why error) error {
+	s.status.Lock()
+	defer s.status.Unlock()
+	s.wrongPIN = why
+	return why
 }
 
 // reconnect makes a connection and works the breaker. The attempt outlives the request that asked for it, so that a client
@@ -154,16 +185,16 @@ func (s *slot) reconnect(ctx context.Context) (*connection, error) {
 	if err != nil {
 		s.pause = min(max(2*s.pause, shortestPause), longestPause)
 		s.retryAt = time.Now().Add(s.pause)
-		if s.failure == nil || s.failure.Error() != err.Error() {
+		if last := s.outage(); last == nil || last.Error() != err.Error() {
 			s.log.Error("token unavailable", "slot", s.Number, "error", err)
 		}
-		s.failure = err
-		s.count(func(n *SlotCounts) { n.Broken, n.PINRefused = true, s.wrongPIN != nil })
+		s.count(func(n *SlotCounts) { s.failure, n.Broken, n.PINRefused = err, true, s.wrongPIN != nil })
 		return nil, s.unavailable(err)
 	}
 	s.log.Info("token connected", "slot", s.Number, "token", c.token.Label, "serial", c.token.Serial, "slot_id", c.id)
-	s.failure, s.pause, s.retryAt = nil, 0, time.Time{}
+	s.pause, s.retryAt = 0, time.Time{}
 	s.count(func(n *SlotCounts) {
+		s.failure = nil
 		if n.Connections > 0 || n.Broken {
 			n.Recoveries++
 		}
@@ -181,7 +212,7 @@ func (s *slot) reconnect(ctx context.Context) (*connection, error) {
 func (s *slot) connect(ctx context.Context) (*connection, error) {
 	generation := s.module.generation.Load()
 	c, err := s.login(ctx)
-	if err == nil || s.wrongPIN != nil {
+	if err == nil || s.pinRefused() != nil {
 		return c, err
 	}
 	switch faultOf(err) {
@@ -249,12 +280,9 @@ func (s *slot) sessions(t tokenInfo) int {
 func (s *slot) authenticate(c *connection) error {
 	switch {
 	case c.token.Flags&pkcs11.CKF_USER_PIN_LOCKED != 0:
-		s.wrongPIN = ckError{rv: pkcs11.CKR_PIN_LOCKED}
+		return s.refusePIN(ckError{rv: pkcs11.CKR_PIN_LOCKED})
 	case c.token.Flags&pkcs11.CKF_USER_PIN_FINAL_TRY != 0:
-		s.wrongPIN = errors.New("the token would lock after one more wrong PIN: log in by hand once")
-	}
-	if s.wrongPIN != nil {
-		return s.wrongPIN
+		return s.refusePIN(errors.New("the token would lock after one more wrong PIN: log in by hand once"))
 	}
 	err := c.module.lib.login(c.anchor, &s.Slot)
 	if is(err, pkcs11.CKR_USER_ALREADY_LOGGED_IN) {
@@ -269,8 +297,7 @@ func (s *slot) authenticate(c *connection) error {
 	for _, rv := range []uint{pkcs11.CKR_PIN_INCORRECT, pkcs11.CKR_PIN_INVALID, pkcs11.CKR_PIN_LEN_RANGE, pkcs11.CKR_PIN_EXPIRED,
 		pkcs11.CKR_PIN_LOCKED, pkcs11.CKR_USER_PIN_NOT_INITIALIZED, pkcs11.CKR_ARGUMENTS_BAD} {
 		if is(err, rv) {
-			s.wrongPIN = fmt.Errorf("logging in: %w (not tried again until it is reloaded)", err)
-			return s.wrongPIN
+			return s.refusePIN(fmt.Errorf("logging in: %w (not tried again until it is reloaded)", err))
 		}
 	}
 	if err != nil {
@@ -381,17 +408,17 @@ func (s *slot) selector() string {
 
 // reload lets a PIN that was refused be read and tried again, and ends the breaker's pause.
 func (s *slot) reload() {
-	s.connecting <- struct{}{}
-	s.wrongPIN, s.failure, s.pause, s.retryAt = nil, nil, 0, time.Time{}
-	s.count(func(n *SlotCounts) { n.PINRefused = false })
-	<-s.connecting
+	s.count(func(n *SlotCounts) { s.wrongPIN, s.failure, n.PINRefused = nil, nil, false })
 }
 
 // close ends the connection for good.
 func (s *slot) close(ctx context.Context) {
-	s.connecting <- struct{}{}
-	s.closed = true
-	<-s.connecting
+	s.closed.Store(true)
+	select {
+	case s.connecting <- struct{}{}:
+		<-s.connecting
+	case <-ctx.Done(): // who connects hangs in the module
+	}
 	if c := s.conn.Swap(nil); c != nil {
 		s.module.connected.Delete(c)
 		c.end(ctx)
