@@ -6,9 +6,12 @@ import (
 	"os"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/miekg/pkcs11"
 	"github.com/stretchr/testify/require"
+
+	"strongroom/hsm/hsmtest"
 )
 
 // crewed is a crew of a library, and the server's end of its socket.
@@ -119,5 +122,35 @@ func TestCrewRefusesTheSenseless(t *testing.T) {
 		require.NoError(t, err)
 		_, err = rest.Read(make([]byte, 1))
 		require.ErrorIs(t, err, io.EOF)
+	}
+}
+
+// Calls that come together run together, where there are enough lanes: none waits for another that takes long.
+func TestCrewRunsTogether(t *testing.T) {
+	if softHSM.library == "" {
+		t.Skip("SoftHSM is not installed")
+	}
+	shim := hsmtest.New(t, softHSM.library)
+	require.NoError(t, environment([]Module{{Library: shim.Library, Env: shim.Env}}))
+	l, err := openLibrary(shim.Library, &Module{})
+	require.NoError(t, err)
+	_, _, server := crewed(t, l)
+	answers := newMailbox(server)
+	const delay = 300 * time.Millisecond
+	shim.Delay(delay, "EncryptInit")
+	whole := operation(&mechanism{Type: pkcs11.CKM_AES_GCM, Parameter: parameterGCM, IV: make([]byte, 12)}, []byte("data"), 100)
+	for _, together := range []int{1, 2, 3, 4} {
+		var messages []byte
+		for n := range together {
+			messages = append(messages, append(begin(uint32(n)), whole...).end()...)
+		}
+		began := time.Now()
+		_, err := server.Write(messages)
+		require.NoError(t, err)
+		for range together {
+			_, _, err := answers.next()
+			require.NoError(t, err)
+		}
+		require.Less(t, time.Since(began), delay*19/10, "%d calls", together)
 	}
 }

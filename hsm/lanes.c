@@ -93,28 +93,6 @@ static void tell(sr_lanes *l, sr_job *j) {
 
 int sr_lanes_most(sr_lanes *l) { return atomic_load(&l->local) ? l->few : l->many; }
 
-static void *lane(void *arg) {
-	sr_lanes *l = arg;
-	pthread_mutex_lock(&l->mu);
-	for (;;) {
-		while (!l->first || l->running >= sr_lanes_most(l)) {
-			l->idle++;
-			pthread_cond_wait(&l->work, &l->mu);
-			l->idle--;
-		}
-		sr_job *j = l->first;
-		l->first = j->next;
-		l->running++;
-		pthread_mutex_unlock(&l->mu);
-		sr_lanes_run(l, j);
-		if (j->finish) j->finish(j);
-		else tell(l, j);
-		pthread_mutex_lock(&l->mu);
-		l->running--;
-	}
-	return NULL;
-}
-
 int sr_thread(void *(*run)(void *), void *arg) {
 	sigset_t all, before;
 	pthread_attr_t attributes;
@@ -129,11 +107,46 @@ int sr_thread(void *(*run)(void *), void *arg) {
 	return fault;
 }
 
+static void *lane(void *arg);
+
 /* start makes one more lane. */
 static int start(sr_lanes *l) {
 	int fault = sr_thread(lane, l);
 	if (!fault) l->lanes++;
 	return fault;
+}
+
+/*
+ * next has another lane take the next job, where there is one and a lane may run: whoever put that in may have seen this lane
+ * as idle when it was about to take the job before. mu is held.
+ */
+static void next(sr_lanes *l) {
+	if (!l->first || l->running >= sr_lanes_most(l)) return;
+	if (l->idle > 0) pthread_cond_signal(&l->work);
+	else if (l->lanes < sr_lanes_most(l)) (void)start(l);
+}
+
+static void *lane(void *arg) {
+	sr_lanes *l = arg;
+	pthread_mutex_lock(&l->mu);
+	for (;;) {
+		while (!l->first || l->running >= sr_lanes_most(l)) {
+			l->idle++;
+			pthread_cond_wait(&l->work, &l->mu);
+			l->idle--;
+		}
+		sr_job *j = l->first;
+		l->first = j->next;
+		l->running++;
+		next(l);
+		pthread_mutex_unlock(&l->mu);
+		sr_lanes_run(l, j);
+		if (j->finish) j->finish(j);
+		else tell(l, j);
+		pthread_mutex_lock(&l->mu);
+		l->running--;
+	}
+	return NULL;
 }
 
 int sr_slow(ck_ulong type) { return type <= CKM_SHA512_RSA_PKCS_PSS || (type >= CKM_ECDSA && type < CKM_JUNIPER_KEY_GEN); }
