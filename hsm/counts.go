@@ -73,7 +73,9 @@ func (s *slot) counts() SlotCounts {
 	n := s.past
 	n.Number, n.MostSessions = s.Number, s.MaxSessions
 	if c != nil && c.current() {
-		n.Sessions, n.MostSessions = len(c.tickets), cap(c.tickets)
+		c.mu.Lock()
+		n.Sessions, n.MostSessions = max(len(c.tickets)-c.kept, 0), cap(c.tickets)-c.kept
+		c.mu.Unlock()
 		n.Up = s.sick == nil && (s.checking.IsZero() || time.Since(s.checking) < s.Wait)
 	}
 	return n

@@ -2,6 +2,7 @@ package hsm
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,6 +34,8 @@ type connection struct {
 
 	mu      sync.Mutex
 	idle    []session // the one used last is used first
+	opened  int       // sessions, idle ones and those in use
+	kept    int       // tickets that there are no sessions for
 	objects map[string]*object
 
 	listed  time.Time // when the list below was made
@@ -45,17 +48,36 @@ func (c *connection) current() bool {
 	return !c.ended.Load() && c.generation == c.module.generation.Load()
 }
 
-// with runs f with a session that is f's alone until it returns. A session on which anything failed is closed.
+// with runs f with a session that is f's alone until it returns. A session on which anything failed is closed. Where the token has
+// no more of them than are in use, it waits for one of those.
 func (c *connection) with(ctx context.Context, f func(session) error) error {
-	if err := c.wait(ctx); err != nil {
-		return err
+	for {
+		if err := c.wait(ctx); err != nil {
+			return err
+		}
+		err := c.had(f)
+		c.module.gate.leave()
+		if none := (noSession{}); !errors.As(err, &none) || !c.fewer() {
+			<-c.tickets
+			return err
+		}
 	}
-	defer func() { <-c.tickets }()
-	defer c.module.gate.leave()
+}
+
+// A noSession is the error of a token that opens no session.
+type noSession struct{ error }
+
+func (n noSession) Unwrap() error { return n.error }
+
+// had is with for who has a ticket and is inside the gate.
+func (c *connection) had(f func(session) error) error {
 	if !c.current() {
 		return errStale
 	}
 	s, err := c.take()
+	if is(err, pkcs11.CKR_SESSION_COUNT) {
+		return noSession{err}
+	}
 	if err != nil {
 		return err
 	}
@@ -64,6 +86,37 @@ func (c *connection) with(ctx context.Context, f func(session) error) error {
 	err = f(s)
 	good = err == nil
 	return err
+}
+
+// scarcity is how long a token that has no more sessions is not asked for more.
+const scarcity = time.Second
+
+// fewer keeps the caller's ticket back for a while, and all others that there are no sessions for: other programs have them. Where
+// there are none at all, it is false.
+func (c *connection) fewer() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.opened == 0 {
+		return false
+	}
+	n := 1
+	for free := cap(c.tickets) - len(c.tickets) - len(c.idle); free > 0; free-- {
+		select {
+		case c.tickets <- struct{}{}:
+			n++
+		default:
+		}
+	}
+	c.kept += n
+	time.AfterFunc(scarcity, func() {
+		c.mu.Lock()
+		c.kept -= n
+		c.mu.Unlock()
+		for range n {
+			<-c.tickets
+		}
+	})
+	return true
 }
 
 // wait gets a ticket and enters the module's gate, within the slot's limit.
@@ -113,7 +166,13 @@ func (c *connection) take() (session, error) {
 		return s, nil
 	}
 	c.mu.Unlock()
-	return c.module.openUser(c.id)
+	s, err := c.module.openUser(c.id)
+	if err == nil {
+		c.mu.Lock()
+		c.opened++
+		c.mu.Unlock()
+	}
+	return s, err
 }
 
 // openUser opens a session and makes sure that the user is logged in: without the login a token hides its objects and says
@@ -145,15 +204,14 @@ func (m *module) loggedIn(s session) error {
 
 // put takes a session back. It runs inside the gate that take ran in.
 func (c *connection) put(s session, good bool) {
-	if good {
-		c.mu.Lock()
-		if !c.ended.Load() {
-			c.idle = append(c.idle, s)
-			c.mu.Unlock()
-			return
-		}
+	c.mu.Lock()
+	if good && !c.ended.Load() {
+		c.idle = append(c.idle, s)
 		c.mu.Unlock()
+		return
 	}
+	c.opened--
+	c.mu.Unlock()
 	c.module.close(s)
 }
 
@@ -179,6 +237,7 @@ func (c *connection) renew() {
 	c.mu.Lock()
 	idle := c.idle
 	c.idle = nil
+	c.opened -= len(idle)
 	c.mu.Unlock()
 	for _, s := range idle {
 		c.module.close(s)
