@@ -264,12 +264,13 @@ static int parse(sr_crew *c, call *x) {
 }
 
 /*
- * here says whether a call is made in the reader's own thread: where it has been alone for a while, and where another thread
- * would save no time. That is a quick one which computes on this machine's processors, when nothing that has been read is
- * behind it or one at a time is the most anyway.
+ * here says whether a call is made in the reader's own thread: one that computes on this machine's processors, where it has been
+ * alone for a while, and where another thread would save no time. That is a quick one, when nothing that has been read is behind
+ * it or one at a time is the most anyway. A call that waits for a device may hang, and would keep those of other devices unread.
  */
 static int here(sr_crew *c, sr_lanes *lanes, int alone, int more) {
-	if (lanes == c->quick && sr_lanes_local(lanes) && (!more || sr_lanes_most(lanes) == 1)) return 1;
+	if (!sr_lanes_local(lanes)) return 0;
+	if (lanes == c->quick && (!more || sr_lanes_most(lanes) == 1)) return 1;
 	if (!alone || more) c->crowded = CROWD;
 	else if (c->crowded > 0) c->crowded--;
 	else return 1;

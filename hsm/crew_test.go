@@ -125,6 +125,36 @@ func TestCrewRefusesTheSenseless(t *testing.T) {
 	}
 }
 
+// A call that hangs in a module that waits for a device keeps none of the others, though it was alone for long.
+func TestCrewReadsOn(t *testing.T) {
+	if softHSM.library == "" {
+		t.Skip("SoftHSM is not installed")
+	}
+	shim := hsmtest.New(t, softHSM.library)
+	require.NoError(t, environment([]Module{{Library: shim.Library, Env: shim.Env}}))
+	l, err := openLibrary(shim.Library, &Module{})
+	require.NoError(t, err)
+	_, _, server := crewed(t, l)
+	post, answers := postbox{to: server}, newMailbox(server)
+	whole := operation(&mechanism{Type: pkcs11.CKM_AES_GCM, Parameter: parameterGCM, IV: make([]byte, 12)}, []byte("data"), 100)
+	sent := func(number uint32) { require.NoError(t, post.send(append(begin(number), whole...).end())) }
+	for n := range uint32(3 * crowd) {
+		sent(n)
+		_, _, err := answers.next()
+		require.NoError(t, err)
+	}
+	shim.Do("EncryptInit", hsmtest.Hang, 0, 0, 1)
+	t.Cleanup(shim.Heal)
+	calls := shim.Calls("EncryptInit")
+	sent(1)
+	require.Eventually(t, func() bool { return shim.Calls("EncryptInit") > calls }, time.Minute, time.Millisecond)
+	sent(2)
+	require.NoError(t, server.SetReadDeadline(time.Now().Add(10*time.Second)))
+	number, _, err := answers.next()
+	require.NoError(t, err)
+	require.EqualValues(t, 2, number)
+}
+
 // Calls that come together run together, where there are enough lanes: none waits for another that takes long.
 func TestCrewRunsTogether(t *testing.T) {
 	if softHSM.library == "" {
