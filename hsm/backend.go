@@ -296,7 +296,7 @@ type attempt func(create func() ([]handle, error)) ([]handle, error)
 func (s *slot) make(ctx context.Context, names []string, f func(*connection, session, attempt) error) error {
 	called, tried := false, false
 	err := s.run(ctx, func(c *connection, ss session) error {
-		if err := s.contents.shut(ctx); err != nil {
+		if err := s.alter(ctx); err != nil {
 			return err
 		}
 		defer s.contents.open()
@@ -425,7 +425,7 @@ func (h *HSM) Destroy(ctx context.Context, o *kmip.Object) error {
 // have become another object's.
 func (s *slot) destroy(ctx context.Context, name string, right func(*object, asking) (bool, error)) error {
 	return s.change(ctx, func(c *connection, ss session) error {
-		if err := s.contents.shut(ctx); err != nil {
+		if err := s.alter(ctx); err != nil {
 			return err
 		}
 		defer s.contents.open()

@@ -201,7 +201,7 @@ func (h *HSM) CheckKey(ctx context.Context, number uint32, k NewKey) error {
 		return err
 	}
 	err = s.do(ctx, func(c *connection, ss session) error {
-		if err := s.contents.enter(ctx); err != nil {
+		if err := s.look(ctx); err != nil {
 			return err
 		}
 		defer s.contents.leave()

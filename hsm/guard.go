@@ -274,7 +274,7 @@ func (g *Guard) allows(o *object, needs ...uint) error {
 
 // guardKey finds the one key of a label, and with exact of a CKA_ID, that is secret or private.
 func (c *connection) guardKey(ctx context.Context, s session, k guardKey, exact bool, kind uint) (*object, error) {
-	if err := c.slot.contents.enter(ctx); err != nil {
+	if err := c.slot.look(ctx); err != nil {
 		return nil, err
 	}
 	defer c.slot.contents.leave()

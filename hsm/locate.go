@@ -92,7 +92,7 @@ func (s *slot) listed(ctx context.Context) (all []*object, err error) {
 
 // survey lists the keys of the token and reads those that it does not know.
 func (c *connection) survey(ctx context.Context, s session) ([]*object, error) {
-	if err := c.slot.contents.enter(ctx); err != nil {
+	if err := c.slot.look(ctx); err != nil {
 		return nil, err
 	}
 	defer c.slot.contents.leave()

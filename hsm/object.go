@@ -204,7 +204,7 @@ func (c *connection) lookup(ctx context.Context, s session, name string) (*objec
 		}
 		c.forget(o)
 	}
-	if err := c.slot.contents.enter(ctx); err != nil {
+	if err := c.slot.look(ctx); err != nil {
 		return nil, err
 	}
 	defer c.slot.contents.leave()

@@ -346,3 +346,27 @@ func TestTokenWithFewSessions(t *testing.T) {
 	}, time.Minute, 10*time.Millisecond)
 	busySessions(t, h, 12)
 }
+
+// Who looks for a key while one is made that takes long hears in time that the token is busy, and gives the session back.
+func TestLookingIsBounded(t *testing.T) {
+	h := open(t)
+	s := h.slots[4]
+	require.NoError(t, s.contents.shut(t.Context()))
+	defer s.contents.open()
+	s.Wait = 20 * time.Millisecond
+	heard := make(chan error, 2)
+	go func() {
+		_, err := h.Object(t.Context(), uid("k"))
+		heard <- err
+		heard <- h.Generate(t.Context(), aesObject("k", 256))
+	}()
+	for range 2 {
+		select {
+		case err := <-heard:
+			require.ErrorContains(t, err, "slot 4: HSM busy: keys are being made or destroyed")
+		case <-time.After(10 * time.Second):
+			t.Fatal("it waits")
+		}
+	}
+	require.Zero(t, h.Counts().Slots[0].Sessions)
+}

@@ -82,7 +82,7 @@ func (h *HSM) Prune(ctx context.Context, number uint32, dry, even, otherToken bo
 func (h *HSM) has(ctx context.Context, s *slot, name string) (there bool, err error) {
 	var found []*object
 	err = s.do(ctx, func(c *connection, ss session) error {
-		if err := s.contents.enter(ctx); err != nil {
+		if err := s.look(ctx); err != nil {
 			return err
 		}
 		defer s.contents.leave()

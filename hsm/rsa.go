@@ -239,7 +239,7 @@ func (k *key) half(ctx context.Context, class uint) (o *object, err error) {
 }
 
 func (c *connection) half(ctx context.Context, s session, of *object, class uint) (*object, error) {
-	if err := c.slot.contents.enter(ctx); err != nil {
+	if err := c.slot.look(ctx); err != nil {
 		return nil, err
 	}
 	defer c.slot.contents.leave()

@@ -98,6 +98,21 @@ func (s *slot) repair(ctx context.Context, c *connection, err error) bool {
 	return false
 }
 
+// look enters the slot's contents, and alter does so alone. Both wait for those who make keys, which may take long, but not without
+// end: who waits has a session that others could use.
+func (s *slot) look(ctx context.Context) error { return s.into(ctx, s.contents.enter) }
+
+func (s *slot) alter(ctx context.Context) error { return s.into(ctx, s.contents.shut) }
+
+func (s *slot) into(ctx context.Context, enter func(context.Context) error) error {
+	limited, cancel := context.WithTimeout(ctx, longCalls*s.Wait)
+	defer cancel()
+	if err := enter(limited); err != nil {
+		return s.busy(ctx, "keys are being made or destroyed")
+	}
+	return nil
+}
+
 // drop ends a connection, if it still is the slot's.
 func (s *slot) drop(c *connection, why error) {
 	if !s.conn.CompareAndSwap(c, nil) {
