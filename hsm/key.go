@@ -37,7 +37,7 @@ func (k *key) computing(o *object, a kmip.Attributes) kmip.Key {
 		return &hmacKey{key: k, algorithm: a.Algorithm()}
 	case o.class == pkcs11.CKO_PRIVATE_KEY && o.kind == pkcs11.CKK_RSA:
 		return &rsaKey{key: k}
-	case o.class == pkcs11.CKO_PRIVATE_KEY && o.kind == pkcs11.CKK_EC:
+	case o.class == pkcs11.CKO_PRIVATE_KEY && o.kind == pkcs11.CKK_EC && o.curve != nil:
 		return &ecKey{key: k}
 	case o.class == pkcs11.CKO_PRIVATE_KEY && o.kind == ckkEdwards && o.bits == edwardsBits:
 		return &edKey{key: k}
@@ -47,6 +47,8 @@ func (k *key) computing(o *object, a kmip.Attributes) kmip.Key {
 		return &edPublicKey{key: k}
 	case o.class == pkcs11.CKO_PUBLIC_KEY && o.public != nil:
 		return &ecPublicKey{key: k}
+	case o.class != pkcs11.CKO_SECRET_KEY && (o.kind == pkcs11.CKK_EC || o.kind == ckkEdwards):
+		k.Kind = "a key on a curve other than P-256, P-384, P-521 and Ed25519"
 	}
 	return k
 }

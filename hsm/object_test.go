@@ -130,6 +130,19 @@ func TestKeysOfOthers(t *testing.T) {
 	require.Equal(t, kmip.StateDeactivated, private.State(time.Now()))
 }
 
+// A key on a curve that is not used here is listed and has attributes, and signs nothing: how much of a digest counts is not known.
+func TestOtherCurve(t *testing.T) {
+	h := open(t)
+	pkcs11Tool(t, label(t), "--keypairgen", "--key-type", "EC:secp256k1", "--label", "theirs", "--id", "0102")
+	for _, name := range []string{"theirs", "theirs_pk"} {
+		o, err := h.Object(t.Context(), uid(name))
+		require.NoError(t, err)
+		_, err = o.Key.Sign(t.Context(), &kmip.SignRequest{Data: []byte("text")})
+		require.Equal(t, kmip.ResultReasonOperationNotSupported, kmip.ReasonOf(err))
+		require.ErrorContains(t, err, "a key on a curve other than")
+	}
+}
+
 // What another process does to a token is seen: at once where the token refuses the handle, else within a second.
 func TestOtherProcess(t *testing.T) {
 	h := open(t)
