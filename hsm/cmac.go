@@ -23,10 +23,7 @@ func (k *aesKey) MAC(ctx context.Context, r *kmip.MACRequest) (*kmip.MACResponse
 	case p.BlockCipherMode != 0 && p.BlockCipherMode != kmip.BlockCipherModeCMAC:
 		return nil, unsupported("a MAC with AES in mode %v is not supported in a token: CMAC is", p.BlockCipherMode)
 	}
-	if err := surplus(p, "CMAC", p.PaddingMethod > kmip.PaddingMethodNone, p.HashingAlgorithm != 0, p.DigitalSignatureAlgorithm != 0,
-		p.RandomIV != nil, p.IVLength != nil, p.TagLength != nil, p.FixedFieldLength != nil, p.InvocationFieldLength != nil,
-		p.CounterLength != nil, p.InitialCounterValue != nil, p.SaltLength != nil, p.MaskGenerator != 0,
-		p.MaskGeneratorHashingAlgorithm != 0, len(p.PSource) > 0, p.TrailerField != nil); err != nil {
+	if err := surplus(p, "CMAC", append(noneOfMAC(p), p.HashingAlgorithm != 0)...); err != nil {
 		return nil, err
 	}
 	sum, err := k.sign(ctx, mechanism{Type: pkcs11.CKM_AES_CMAC}, r.Data, aes.BlockSize, func(p *proof) bool { return p.cmac })
@@ -34,6 +31,13 @@ func (k *aesKey) MAC(ctx context.Context, r *kmip.MACRequest) (*kmip.MACResponse
 		return nil, err
 	}
 	return &kmip.MACResponse{UniqueIdentifier: r.UniqueIdentifier, MACData: sum}, nil
+}
+
+// noneOfMAC says of parameters that no message authentication code has which are given.
+func noneOfMAC(p *kmip.CryptographicParameters) []bool {
+	return []bool{p.PaddingMethod > kmip.PaddingMethodNone, p.DigitalSignatureAlgorithm != 0, p.RandomIV != nil, p.IVLength != nil,
+		p.TagLength != nil, p.FixedFieldLength != nil, p.InvocationFieldLength != nil, p.CounterLength != nil, p.InitialCounterValue != nil,
+		p.SaltLength != nil, p.MaskGenerator != 0, p.MaskGeneratorHashingAlgorithm != 0, len(p.PSource) > 0, p.TrailerField != nil}
 }
 
 // cmac compares with expectedCMAC: of nothing, of whole blocks and of broken ones.

@@ -427,10 +427,28 @@ func TestMAC(t *testing.T) {
 	got, err := o.Key.MAC(t.Context(), &kmip.MACRequest{Data: []byte("text")})
 	require.NoError(t, err)
 	require.Equal(t, expectedMAC(2, secret, []byte("text")), got.MACData)
-	p := &kmip.CryptographicParameters{CryptographicAlgorithm: kmip.CryptographicAlgorithmHMACSHA256}
-	got, err = o.Key.MAC(t.Context(), &kmip.MACRequest{CryptographicParameters: p, Data: []byte("text")})
+
+	for _, p := range []kmip.CryptographicParameters{{CryptographicAlgorithm: kmip.CryptographicAlgorithmHMACSHA256}, {HashingAlgorithm: kmip.HashingAlgorithmSHA256},
+		{BlockCipherMode: kmip.BlockCipherModeCMAC}, {RandomIV: new(bool)}} {
+		_, err = o.Key.MAC(t.Context(), &kmip.MACRequest{CryptographicParameters: &p, Data: []byte("text")})
+		require.Equal(t, kmip.ResultReasonBadCryptographicParameters, kmip.ReasonOf(err), "%+v", p)
+	}
+}
+
+// A key that another tool made has no algorithm: the request says with which hash it authenticates.
+func TestMACWithoutAlgorithm(t *testing.T) {
+	h := open(t)
+	pkcs11Tool(t, label(t), "--keygen", "--key-type", "GENERIC:64", "--label", "theirs", "--extractable")
+	o, err := h.Object(t.Context(), uid("theirs"))
 	require.NoError(t, err)
-	require.Equal(t, expectedMAC(0, secret, []byte("text")), got.MACData)
+	v, err := h.Value(t.Context(), o)
+	require.NoError(t, err)
+	secret := v.SymmetricKey.KeyBlock.KeyValue.Material
+	for row, p := range []kmip.CryptographicParameters{{}, {CryptographicAlgorithm: kmip.CryptographicAlgorithmHMACSHA384}, {HashingAlgorithm: kmip.HashingAlgorithmSHA512}} {
+		got, err := o.Key.MAC(t.Context(), &kmip.MACRequest{CryptographicParameters: &p, Data: []byte("text")})
+		require.NoError(t, err)
+		require.Equal(t, expectedMAC(row, secret, []byte("text")), got.MACData)
+	}
 }
 
 // TestMACWithEitherUse shows that a key which may only verify computes in the token, too: the server compares.

@@ -1,6 +1,7 @@
 package hsm
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/hmac"
@@ -307,27 +308,30 @@ type hmacKey struct {
 	algorithm kmip.CryptographicAlgorithm // the object's; the token does not know
 }
 
-// MAC computes HMAC with the algorithm of the request, else of the key, else SHA-256.
+// MAC computes HMAC with the key's algorithm; of a key that another tool made, which has none, with that of the request, else SHA-256.
 func (k *hmacKey) MAC(ctx context.Context, r *kmip.MACRequest) (*kmip.MACResponse, error) {
 	if err := whole(r.InitIndicator, r.FinalIndicator, r.CorrelationValue); err != nil {
 		return nil, err
 	}
 	p := k.parameters(r.CryptographicParameters, forMAC)
-	algorithm := p.CryptographicAlgorithm
-	if algorithm == 0 {
-		algorithm = k.algorithm
+	algorithm := cmp.Or(k.algorithm, p.CryptographicAlgorithm)
+	if p.CryptographicAlgorithm != 0 && p.CryptographicAlgorithm != algorithm {
+		return nil, contradiction("the key is %v, the parameters are for %v", algorithm, p.CryptographicAlgorithm)
+	}
+	if err := surplus(p, "HMAC", append(noneOfMAC(p), p.BlockCipherMode != 0)...); err != nil {
+		return nil, err
 	}
 	row, ok := hmacs[algorithm]
 	switch {
-	case !ok && algorithm != 0 || p.BlockCipherMode != 0:
+	case !ok && algorithm != 0:
 		return nil, unsupported("a MAC with %v is not supported in a token", algorithm)
-	case p.CryptographicAlgorithm == 0 && p.HashingAlgorithm != 0:
+	case algorithm == 0 && p.HashingAlgorithm != 0:
 		var err error
 		if row, err = digestOf(p.HashingAlgorithm); err != nil {
 			return nil, err
 		}
 	case p.HashingAlgorithm != 0 && p.HashingAlgorithm != digests[row].name:
-		return nil, contradiction("the Cryptographic Algorithm %v contradicts the Hashing Algorithm %v", algorithm, p.HashingAlgorithm)
+		return nil, contradiction("%v does not use %v", algorithm, p.HashingAlgorithm)
 	}
 	d := &digests[row]
 	sum, err := k.sign(ctx, mechanism{Type: d.hmac}, r.Data, d.hash.Size(), func(p *proof) bool { return p.hmac[row] })

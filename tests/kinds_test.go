@@ -141,6 +141,7 @@ type row struct {
 
 const (
 	unsupportedParameters = kmip.ResultReasonUnsupportedCryptographicParameters
+	contradictory         = kmip.ResultReasonBadCryptographicParameters
 	notSupported          = kmip.ResultReasonOperationNotSupported
 )
 
@@ -211,6 +212,15 @@ func rows() []row {
 		}},
 		{"MAC HMAC", 0, 0, func(k *kind) error {
 			return k.mac(k.hmac(), &kmip.CryptographicParameters{CryptographicAlgorithm: kmip.CryptographicAlgorithmHMACSHA256})
+		}},
+		{"MAC with another HMAC than the key's", contradictory, contradictory, func(k *kind) error {
+			return k.mac(k.hmac(), &kmip.CryptographicParameters{CryptographicAlgorithm: kmip.CryptographicAlgorithmHMACSHA1})
+		}},
+		{"MAC with another hash than the key's", contradictory, contradictory, func(k *kind) error {
+			return k.mac(k.hmac(), &kmip.CryptographicParameters{HashingAlgorithm: kmip.HashingAlgorithmSHA1})
+		}},
+		{"MAC HMAC with a padding", contradictory, contradictory, func(k *kind) error {
+			return k.mac(k.hmac(), &kmip.CryptographicParameters{CryptographicAlgorithm: kmip.CryptographicAlgorithmHMACSHA256, PaddingMethod: kmip.PaddingMethodPKCS5})
 		}},
 
 		{"Get in clear", 0, kmip.ResultReasonSensitive, onAES(kmip.OperationGet, func(uid kmip.UniqueIdentifier) any { return &kmip.GetRequest{UniqueIdentifier: uid} })},
