@@ -326,6 +326,10 @@ func rows() []row {
 		{"Add Attribute", 0, 0, onAES(kmip.OperationAddAttribute, func(uid kmip.UniqueIdentifier) any {
 			return &kmip.AddAttributeRequest{UniqueIdentifier: uid, NewAttribute: kmip.Attributes{comment}}
 		})},
+		// How a key is kept was said when it was made.
+		{"Add Attribute x-Strongroom-Protection", kmip.ResultReasonReadOnlyAttribute, kmip.ResultReasonReadOnlyAttribute, onAES(kmip.OperationAddAttribute, func(uid kmip.UniqueIdentifier) any {
+			return &kmip.AddAttributeRequest{UniqueIdentifier: uid, NewAttribute: kmip.Attributes{}.PlusVendor(kmip.VendorClient, kmip.AttributeProtection, kmip.ProtectionHSMWrapped)}
+		})},
 		{"Modify Attribute", 0, 0, commented(kmip.OperationModifyAttribute, func(uid kmip.UniqueIdentifier) any {
 			return &kmip.ModifyAttributeRequest{UniqueIdentifier: uid, NewAttribute: kmip.Attributes{{Tag: ttlv.TagComment, Value: "another"}}}
 		})},

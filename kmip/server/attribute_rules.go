@@ -70,10 +70,13 @@ func (r *Request) mayChange(o *kmip.Object, a kmip.Attribute, allows func(*kmip.
 	return nil
 }
 
-// ours says whether a vendor attribute is the server's to set.
+// ours says whether a vendor attribute is the server's to set, or is given when an object is made and stays.
 func ours(a kmip.Attribute) bool {
-	return a.Tag == ttlv.TagAttribute && (a.Vendor == kmip.VendorServer || a.Vendor == kmip.VendorClient && (a.Name == kmip.AttributeWrappingKeyID || a.Name == kmip.AttributeEntropy))
+	return a.Tag == ttlv.TagAttribute && (a.Vendor == kmip.VendorServer || a.Vendor == kmip.VendorClient && givenOnce[a.Name])
 }
+
+// givenOnce are the attributes of the client's that say how a new object is made and kept.
+var givenOnce = map[string]bool{kmip.AttributeWrappingKeyID: true, kmip.AttributeEntropy: true, kmip.AttributeProtection: true}
 
 // mayMove refuses to change a date that drives the state once it has done so. KMIP 2.1 §4.1, §4.18, §4.40, §4.41.
 func (r *Request) mayMove(o *kmip.Object, a kmip.Attribute) error {
