@@ -330,6 +330,10 @@ func TestRewrapKilled(t *testing.T) {
 	require.Contains(t, s.refused(s.strongroomd("hsm", "rewrap", "--from", "hsm::4::old", "--to", "hsm::4::gone", "--config", config)), "hsm::4::gone")
 	require.Equal(t, keys, s.under("hsm::4::old"))
 
+	again := s.strongroomd("hsm", "rewrap", "--from", "hsm::4::old", "--to", "hsm::4::old", "--config", config)
+	require.Contains(t, s.refused(again), "both the old and the new")
+	require.Empty(t, again.stdout, "there is something under it")
+
 	audit := string(s.read("data/audit.jsonl"))
 	require.Regexp(t, `"event":"hsm generate","by":"uid \d+","detail":"hsm::4::new, aes to be used for wrapping"`, audit)
 	require.Regexp(t, `"event":"hsm rewrap","by":"uid \d+","detail":"hsm::4::old to hsm::4::new: \d+ rewrapped, 0 left, 0 failed"`, audit, "by the server")

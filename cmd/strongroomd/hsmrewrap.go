@@ -53,6 +53,9 @@ they become none. The old wrapping key is not removed: backups of the database n
 				}
 				return errors.Join(err, json.NewEncoder(cmd.OutOrStdout()).Encode(last))
 			}
+			if err != nil && last.Rewrapped+last.Remaining+last.Failed == 0 {
+				return err // it is not known what there was to do
+			}
 			return errors.Join(err, r.tell(cmd.OutOrStdout(), &last))
 		},
 	}
