@@ -441,10 +441,10 @@ func TestKeyInUseIsReplaced(t *testing.T) {
 func TestWrappingKeyIsReplaced(t *testing.T) {
 	h := open(t)
 	wrappingKeys(t, h, "wrap")
-	granted(t, h, []string{uid("wrap")})
 	kept, bits, err := h.GenerateWrapped(t.Context(), uid("wrap"), aesObject("", 256).Attributes)
 	require.NoError(t, err)
 	require.EqualValues(t, 256, bits)
+	granted(t, h, []string{uid("wrap")})
 	_, err = h.OpenWrapped(t.Context(), uid("wrap"), kept, aesObject("", 256).Attributes)
 	require.NoError(t, err)
 	r, err := h.records.Record(t.Context(), uid("wrap"))

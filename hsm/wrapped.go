@@ -16,6 +16,7 @@ import (
 	"io"
 	"math/big"
 	"slices"
+	"time"
 
 	"github.com/miekg/pkcs11"
 
@@ -131,16 +132,19 @@ func (w *wrapped) object() (*object, error) {
 	return o, nil
 }
 
-// wrapping is the key that wraps others, of that identifier. A new key is only put under one that can do nothing else: whoever may
-// decrypt with a wrapping key, too, can read what it wrapped.
+// wrapping is the key that wraps others, of that identifier. A new key is only put under one that is active and can do nothing else:
+// whoever may decrypt with a wrapping key, too, can read what it wrapped. What is under one that was revoked is still unwrapped.
 func (h *HSM) wrapping(ctx context.Context, uid string, another bool) (*key, error) {
 	s, label, err := h.route(uid)
 	if err != nil {
 		return nil, err
 	}
-	o, _, err := h.find(ctx, s, label)
+	o, shown, err := h.find(ctx, s, label)
 	if err != nil {
 		return nil, wrappingMissing(uid, err)
+	}
+	if state := shown.State(time.Now()); another && state != kmip.StateActive {
+		return nil, kmip.Errorf(kmip.ResultReasonWrongKeyLifecycleState, "the wrapping key %q is %v: no key is put under it", uid, state)
 	}
 	is := func(flag uint) bool { return o.is(flag, false) }
 	switch {

@@ -189,6 +189,33 @@ func TestWrappingKeyRefused(t *testing.T) {
 	require.Equal(t, kmip.ResultReasonInvalidField, kmip.ReasonOf(err))
 }
 
+// A wrapping key that was revoked takes no more keys; what is under it is used, and moved to another one.
+func TestWrappingKeyRevoked(t *testing.T) {
+	h := open(t)
+	wrappingKeys(t, h, "old", "new")
+	a := aesObject("", 256).Attributes
+	kept, _, err := h.GenerateWrapped(t.Context(), uid("old"), a)
+	require.NoError(t, err)
+	for _, state := range []kmip.State{kmip.StateDeactivated, kmip.StateCompromised} {
+		o, err := h.Object(t.Context(), uid("old"))
+		require.NoError(t, err)
+		o = o.Clone()
+		o.Attributes = o.Attributes.With(ttlv.TagState, state)
+		require.NoError(t, h.Update(t.Context(), o))
+		_, _, err = h.GenerateWrapped(t.Context(), uid("old"), a)
+		require.Equal(t, kmip.ResultReasonWrongKeyLifecycleState, kmip.ReasonOf(err))
+		next, err := h.Rewrap(t.Context(), uid("old"), uid("new"), kept)
+		require.NoError(t, err)
+		_, err = h.Rewrap(t.Context(), uid("new"), uid("old"), next)
+		require.Equal(t, kmip.ResultReasonWrongKeyLifecycleState, kmip.ReasonOf(err))
+		k, err := h.OpenWrapped(t.Context(), uid("old"), kept, a)
+		require.NoError(t, err)
+		_, err = k.Encrypt(t.Context(), &kmip.EncryptRequest{Data: []byte("text")})
+		require.NoError(t, err)
+		k.Close()
+	}
+}
+
 func TestRewrap(t *testing.T) {
 	h := open(t)
 	wrappingKeys(t, h, "a", "b")
