@@ -66,9 +66,9 @@ const checkLength = 3
 // printed is the text that keys compute a fingerprint of.
 var printed = []byte("Strongroom: fingerprint of a key")
 
-// shows says whether a key may be used for a fingerprint: CKA_ALWAYS_AUTHENTICATE wants the PIN for each use.
+// shows says whether a key may be used for a fingerprint.
 func (o *object) shows(flag uint) bool {
-	return o.is(flag, false) && !o.is(pkcs11.CKA_ALWAYS_AUTHENTICATE, false)
+	return o.is(flag, false) && !o.wantsPIN()
 }
 
 // block says whether it is the key of a block cipher.

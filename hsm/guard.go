@@ -261,6 +261,9 @@ func (g *Guard) bind(ctx context.Context, exact bool) error {
 
 // allows refuses a key that lacks an attribute that is used, and warns of one that could leave the token.
 func (g *Guard) allows(o *object, needs ...uint) error {
+	if o.wantsPIN() {
+		return invalid("the key %q in slot %d cannot protect anything: the token wants the PIN for each use of it (CKA_ALWAYS_AUTHENTICATE)", o.label, g.slot.Number)
+	}
 	for _, n := range needs {
 		if !o.is(n, true) {
 			return invalid("the key %q in slot %d has no %s, which protecting by %s needs", o.label, g.slot.Number, attributeName(n), g.mechanism.name)

@@ -59,6 +59,9 @@ func (k *key) use(ctx context.Context, f func(c *connection, s session, h handle
 	if k.passing != nil {
 		return k.passing.use(ctx, f)
 	}
+	if k.first.wantsPIN() {
+		return kmip.Errorf(kmip.ResultReasonOperationNotSupported, "the token wants the PIN for each use of %q (CKA_ALWAYS_AUTHENTICATE), and the server says it when it logs in alone", k.slot.identifier(k.first.name))
+	}
 	return k.slot.do(ctx, func(c *connection, s session) error {
 		o, err := k.object(ctx, c, s)
 		if err != nil {

@@ -380,6 +380,10 @@ func (c *connection) changed() {
 	c.catalog = nil
 }
 
+// wantsPIN says whether the token wants the PIN for each use of the key. It would answer as if nobody were logged in, and the server would
+// log in again, for everybody.
+func (o *object) wantsPIN() bool { return o.is(pkcs11.CKA_ALWAYS_AUTHENTICATE, false) }
+
 // same says whether two objects can be one key, found twice.
 func (o *object) same(p *object) bool {
 	if o.class != p.class || o.kind != p.kind || o.bits != p.bits || o.id != p.id {

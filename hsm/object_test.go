@@ -143,6 +143,27 @@ func TestOtherCurve(t *testing.T) {
 	}
 }
 
+// A key that wants the PIN for each use is refused, and the login of all others stays.
+func TestAlwaysAuthenticate(t *testing.T) {
+	h := open(t)
+	pkcs11Tool(t, label(t), "--keypairgen", "--key-type", "rsa:2048", "--label", "theirs", "--id", "0102", "--always-auth")
+	private, public, _ := halves(t, h, "theirs")
+	sealed, err := public.Key.Encrypt(t.Context(), &kmip.EncryptRequest{Data: []byte("text")})
+	require.NoError(t, err)
+	before := h.slots[4].counts()
+	_, err = private.Key.Sign(t.Context(), &kmip.SignRequest{Data: []byte("text")})
+	require.Equal(t, kmip.ResultReasonOperationNotSupported, kmip.ReasonOf(err), "%v", err)
+	_, err = private.Key.Decrypt(t.Context(), &kmip.DecryptRequest{Data: sealed.Data})
+	require.Equal(t, kmip.ResultReasonOperationNotSupported, kmip.ReasonOf(err), "%v", err)
+	_, err = public.Key.Unwrap(t.Context(), nil, sealed.Data)
+	require.Equal(t, kmip.ResultReasonOperationNotSupported, kmip.ReasonOf(err), "%v", err)
+	_, err = h.Guard(t.Context(), GuardName{Slot: 4, Label: "theirs"})
+	require.ErrorContains(t, err, "CKA_ALWAYS_AUTHENTICATE")
+	after := h.slots[4].counts()
+	require.Equal(t, before.Logins, after.Logins)
+	require.Equal(t, before.Losses, after.Losses)
+}
+
 // What another process does to a token is seen: at once where the token refuses the handle, else within a second.
 func TestOtherProcess(t *testing.T) {
 	h := open(t)
