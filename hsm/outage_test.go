@@ -370,3 +370,24 @@ func TestLookingIsBounded(t *testing.T) {
 	}
 	require.Zero(t, h.Counts().Slots[0].Sessions)
 }
+
+// A worker process whose module does not let itself be finalized, and one that does not end though it is killed, are left behind.
+func TestWorkerDoesNotEnd(t *testing.T) {
+	h, shim := shimmed(t, func(m *Module) {
+		m.Isolation = "process"
+		m.Worker = withEnv(workerOf(m.Library, m.Slots...), m.Env)
+	})
+	aesKeyOf(t, h, "k")
+	r := h.modules[0].lib.(*remote)
+	shim.Do("Finalize", hsmtest.Hang, 0, 0, 1)
+	began := time.Now()
+	require.NoError(t, h.modules[0].reinitialize(t.Context(), h.modules[0].generation.Load()))
+	require.Less(t, time.Since(began), DefaultCallLimit/2)
+	require.NoError(t, encrypts(t.Context(), h, "k"))
+
+	p := r.current()
+	left := &workerProcess{cmd: p.cmd, socket: p.socket, watch: p.watch, exited: make(chan struct{})} // as if the kernel kept it
+	r.bury(left, "test")
+	<-p.exited
+	require.NoError(t, encrypts(t.Context(), h, "k"))
+}

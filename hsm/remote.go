@@ -34,11 +34,17 @@ type remote struct {
 // longCalls is how many times the limit calls may take that make keys: an HSM may look for primes for a minute.
 const longCalls = 6
 
+// endLimit is how long a worker process has for C_Finalize, with which others wait, and then to end.
+const endLimit = 2 * time.Second
+
 // callLimit gives the limits of all calls.
 func callLimit(usual time.Duration) func(function) time.Duration {
 	return func(f function) time.Duration {
-		if f == fnGenerate || f == fnGeneratePair {
+		switch f {
+		case fnGenerate, fnGeneratePair:
 			return longCalls * usual
+		case fnFinalize:
+			return min(usual, endLimit)
 		}
 		return usual
 	}
@@ -291,8 +297,17 @@ func (r *remote) drop(p *workerProcess) {
 	r.mu.Lock()
 	r.worker = nil
 	r.mu.Unlock()
-	p.kill(errors.New("it could not be initialized"))
-	<-p.exited
+	r.bury(p, "it could not be initialized")
+}
+
+// bury kills a process and waits for its end. One that the kernel does not let go, for a driver hangs, is left behind.
+func (r *remote) bury(p *workerProcess, why string) {
+	p.kill(errors.New(why))
+	select {
+	case <-p.exited:
+	case <-time.After(endLimit):
+		r.log.Error("worker process was killed, and does not end", "pid", p.cmd.Process.Pid)
+	}
 }
 
 // finalize has the worker process call C_Finalize, and ends it.
@@ -318,9 +333,8 @@ func (r *remote) finalize() error {
 	p.socket.Close()
 	select {
 	case <-p.exited:
-	case <-time.After(2 * time.Second):
-		p.kill(errors.New("it did not end by itself"))
-		<-p.exited
+	case <-time.After(endLimit):
+		r.bury(p, "it did not end by itself")
 	}
 	return err
 }
