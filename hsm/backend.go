@@ -1,6 +1,7 @@
 package hsm
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -194,6 +195,9 @@ func (h *HSM) Generate(ctx context.Context, o *kmip.Object) error {
 		return err
 	}
 	return h.make(ctx, s, []*kmip.Object{o}, []string{label}, func(c *connection, ss session) ([]handle, error) {
+		if err := c.proof.authenticates(o.Attributes.Algorithm(), m.bits()); err != nil {
+			return nil, err
+		}
 		key, err := c.module.lib.generate(ss, m.mechanism, m.template)
 		return []handle{key}, err
 	})
@@ -240,8 +244,12 @@ func (h *HSM) Register(ctx context.Context, o *kmip.Object, v *kmip.Value) error
 		return err
 	}
 	defer t.clear()
+	algorithm := cmp.Or(o.Attributes.Algorithm(), v.KeyBlock().CryptographicAlgorithm)
 	return h.make(ctx, s, []*kmip.Object{o}, []string{label}, func(c *connection, ss session) ([]handle, error) {
 		if err := c.spelled(t); err != nil {
+			return nil, err
+		}
+		if err := c.proof.authenticates(algorithm, int32(8*len(t.get(pkcs11.CKA_VALUE)))); err != nil {
 			return nil, err
 		}
 		key, err := c.module.lib.create(ss, t)

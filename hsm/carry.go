@@ -1,6 +1,7 @@
 package hsm
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -125,6 +126,9 @@ func (h *HSM) RegisterWrapped(ctx context.Context, o *kmip.Object, v *kmip.Value
 			return nil, err
 		}
 		bits, err := c.fitting(ss, key, how, len(wrapped), stated)
+		if err == nil {
+			err = c.proof.authenticates(cmp.Or(o.Attributes.Algorithm(), v.KeyBlock().CryptographicAlgorithm), bits)
+		}
 		if err != nil {
 			_ = c.module.lib.destroy(ss, key)
 			return nil, err
@@ -194,7 +198,7 @@ func (c *connection) fitting(s session, h handle, w carriage, wrapped int, state
 	case o.kind == pkcs11.CKK_AES && bits != 128 && bits != 192 && bits != 256,
 		o.kind == pkcs11.CKK_RSA && (bits < 2048 || bits > 4096),
 		o.kind == pkcs11.CKK_EC && o.curve == nil,
-		o.kind == pkcs11.CKK_GENERIC_SECRET && (bits < 112 || bits > 4096):
+		o.kind == pkcs11.CKK_GENERIC_SECRET && (bits < leastHMAC || bits > mostHMAC):
 		return 0, invalid("a token takes no keys of that kind with %d bits", bits)
 	}
 	return bits, nil

@@ -233,6 +233,11 @@ func (h *HSM) dropRecord(ctx context.Context, uid string) error {
 
 func (r *recipe) make(c *connection, s session) ([]handle, error) {
 	if len(r.templates) == 1 {
+		if m := (making{r.mechanism, r.templates[0]}); r.mechanism == pkcs11.CKM_GENERIC_SECRET_KEY_GEN {
+			if err := c.proof.authenticates(kmip.CryptographicAlgorithmHMACSHA256, m.bits()); err != nil {
+				return nil, err
+			}
+		}
 		h, err := c.module.lib.generate(s, r.mechanism, r.templates[0])
 		return []handle{h}, err
 	}

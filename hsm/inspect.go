@@ -183,7 +183,11 @@ func (p *proof) capabilities(listed []uint) (all []Capability) {
 		add("RSA OAEP, "+d.name.String(), pkcs11.CKM_RSA_PKCS_OAEP, p.oaep[row], p.oaep[row], note)
 	}
 	for row, d := range digests {
-		add("HMAC, "+d.name.String(), d.hmac, p.hmac[row], p.hmac[row], "")
+		note := ""
+		if p.hmac[row] && !p.shortHMAC {
+			note = "only keys that are as long as the hash, or longer"
+		}
+		add("HMAC, "+d.name.String(), d.hmac, p.hmac[row], p.hmac[row], note)
 	}
 	add("AES CMAC", pkcs11.CKM_AES_CMAC, p.cmac, p.cmac, "")
 	raw := !slices.Contains(p.oaep[:], false)

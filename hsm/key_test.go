@@ -435,6 +435,47 @@ func TestMAC(t *testing.T) {
 	}
 }
 
+// A key for HMAC that is too short for the token to compute with is not made, nor brought in: SoftHSM wants as many bits as the hash has.
+func TestShortMACKey(t *testing.T) {
+	h := open(t)
+	wrappingKeys(t, h, "wrap")
+	for algorithm, least := range map[kmip.CryptographicAlgorithm]int32{kmip.CryptographicAlgorithmHMACSHA1: 160, kmip.CryptographicAlgorithmHMACSHA256: 256,
+		kmip.CryptographicAlgorithmHMACSHA384: 384, kmip.CryptographicAlgorithmHMACSHA512: 512} {
+		for _, bits := range []int32{128, least - 8, least} {
+			o := aesObject("mac", bits)
+			o.Attributes = o.Attributes.With(tagAlgorithm, algorithm)
+			ways := []func() error{
+				func() error { return h.Generate(t.Context(), o) },
+				func() error {
+					return h.Register(t.Context(), o, &kmip.Value{SymmetricKey: &kmip.PlainKey{KeyBlock: kmip.KeyBlock{
+						KeyFormatType: kmip.KeyFormatTypeRaw, KeyValue: &kmip.KeyValue{Material: make([]byte, bits/8)}}}})
+				},
+				func() error { _, _, err := h.GenerateWrapped(t.Context(), uid("wrap"), o.Attributes); return err },
+			}
+			for i, make := range ways {
+				err := make()
+				if bits < least {
+					require.Equal(t, kmip.ResultReasonInvalidField, kmip.ReasonOf(err), "%v %d %d: %v", algorithm, bits, i, err)
+					require.ErrorContains(t, err, "bits and more")
+					require.Equal(t, 1, objectsIn(t, h))
+					continue
+				}
+				if i == 2 && bits%64 != 0 {
+					continue // SoftHSM does not wrap it
+				}
+				require.NoError(t, err, "%v %d %d", algorithm, bits, i)
+				if k, err := h.Object(t.Context(), uid("mac")); err == nil {
+					_, err = k.Key.MAC(t.Context(), &kmip.MACRequest{Data: []byte("text")})
+					require.NoError(t, err)
+					require.NoError(t, h.Destroy(t.Context(), k))
+				}
+			}
+		}
+	}
+	_, err := h.MakeKey(t.Context(), 4, NewKey{Label: "short", Algorithm: "hmac", Bits: 128, Purpose: PurposeData})
+	require.ErrorContains(t, err, "bits and more")
+}
+
 // A key that another tool made has no algorithm: the request says with which hash it authenticates.
 func TestMACWithoutAlgorithm(t *testing.T) {
 	h := open(t)

@@ -90,12 +90,26 @@ var hmacs = map[kmip.CryptographicAlgorithm]int{
 	kmip.CryptographicAlgorithmHMACSHA1:   3,
 }
 
+// leastHMAC and mostHMAC are how many bits a key for HMAC has in a token.
+const leastHMAC, mostHMAC = 112, 4096
+
+// authenticates refuses a key for an algorithm that would be too short for the token to compute with: SoftHSM wants as many bits as the
+// hash has.
+func (p *proof) authenticates(a kmip.CryptographicAlgorithm, bits int32) error {
+	row, hmac := hmacs[a]
+	if least := int32(8 * digests[row].hash.Size()); hmac && !p.shortHMAC && bits < least {
+		return invalid("the token computes %v with keys of %d bits and more, not %d", a, least, bits)
+	}
+	return nil
+}
+
 // A proof is what the self-test found that a model of token does right.
 type proof struct {
 	ciphers   [cipherCount]uint // the mechanism, 0 for none
 	anyLength bool              // RFC 5649 of keys whose length is no multiple of eight
 	oaep      [digestCount]bool // CKM_RSA_PKCS_OAEP with that hash, and MGF1 with the same
 	hmac      [digestCount]bool
+	shortHMAC bool // with keys that are shorter than the hash
 	cmac      bool // CKM_AES_CMAC
 	rawRSA    bool // CKM_RSA_X_509
 	pkcs1     bool // CKM_RSA_PKCS, decrypting

@@ -20,6 +20,9 @@ type making struct {
 	template  template
 }
 
+// bits is the length of a key that is generated.
+func (m making) bits() int32 { return int32(8 * m.template.number(pkcs11.CKA_VALUE_LEN)) }
+
 // protection are the attributes of a key that is to stay: sensitive and not extractable, unless the request says that it is not
 // sensitive.
 func protection(a kmip.Attributes) template {
@@ -126,8 +129,8 @@ func secretKey(label string, a kmip.Attributes) (making, error) {
 		if bits == 0 {
 			bits = int32(8 * digests[hmacs[a.Algorithm()]].hash.Size())
 		}
-		if bits%8 != 0 || bits < 112 || bits > 4096 {
-			return making{}, invalid("an HMAC key in a token has 112 to 4096 bits, whole bytes, not %d", bits)
+		if bits%8 != 0 || bits < leastHMAC || bits > mostHMAC {
+			return making{}, invalid("an HMAC key in a token has %d to %d bits, whole bytes, not %d", leastHMAC, mostHMAC, bits)
 		}
 	default:
 		return making{}, invalid("a token makes no symmetric keys for %v, only AES and HMAC", a.Algorithm())

@@ -207,8 +207,11 @@ func (h *HSM) GenerateWrapped(ctx context.Context, wrapping string, a kmip.Attri
 	if err != nil {
 		return nil, 0, err
 	}
-	w := &wrapped{class: pkcs11.CKO_SECRET_KEY, kind: m.template.number(pkcs11.CKA_KEY_TYPE), bits: int32(8 * m.template.number(pkcs11.CKA_VALUE_LEN))}
+	w := &wrapped{class: pkcs11.CKO_SECRET_KEY, kind: m.template.number(pkcs11.CKA_KEY_TYPE), bits: m.bits()}
 	kept, err = h.generateWrapped(ctx, wrapping, w, func(c *connection, s session) (handle, error) {
+		if err := c.proof.authenticates(a.Algorithm(), w.bits); err != nil {
+			return 0, err
+		}
 		return c.module.lib.generate(s, m.mechanism, passing(m.template, knownBy(w.class, w.kind)))
 	})
 	return kept, w.bits, err

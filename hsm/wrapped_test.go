@@ -131,7 +131,7 @@ func TestWrappedSecrets(t *testing.T) {
 	require.Zero(t, sessionObjects(t, h))
 
 	// SoftHSM pads secrets of other lengths wrongly.
-	_, _, err = h.GenerateWrapped(t.Context(), uid("wrap"), a.With(tagLength, int32(160)))
+	_, _, err = h.GenerateWrapped(t.Context(), uid("wrap"), a.With(tagLength, int32(264)))
 	require.ErrorContains(t, err, "multiples of 64 bits")
 	require.Zero(t, sessionObjects(t, h))
 }
