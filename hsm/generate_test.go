@@ -39,7 +39,7 @@ func TestMakeKey(t *testing.T) {
 		{NewKey{Label: "x", Algorithm: "des", Purpose: PurposeData}, "", "", 0, `a key for "des" is not made`, false},
 		{NewKey{Label: "x", Purpose: "all"}, "", "", 0, `"all" is no purpose`, false},
 		{NewKey{Label: "x", Purpose: PurposeData, Bits: 100}, "", "", 0, "128, 192 or 256 bits, not 100", false},
-		{NewKey{Label: "x", Algorithm: "rsa", Purpose: PurposeData, Bits: 1024}, "", "", 0, "2048 to 4096 bits, not 1024", false},
+		{NewKey{Label: "x", Algorithm: "rsa", Purpose: PurposeData, Bits: 1024}, "", "", 0, "2048 to 4096 bits, a multiple of 64, not 1024", false},
 		{NewKey{Label: "x_pk", Purpose: PurposeData}, "", "", 0, "public halves", false},
 		{NewKey{Purpose: PurposeData}, "", "", 0, "label of 1 to 255 bytes", false},
 		{NewKey{Label: "a\tb", Purpose: PurposeData}, "", "", 0, "control characters", false},

@@ -91,7 +91,7 @@ func (c *connection) objectOf(h handle, t template) *object {
 			o.bits, o.public = edwardsBits, edwardsPoint(t.get(pkcs11.CKA_EC_POINT))
 		}
 	default:
-		o.bits = int32(8 * t.number(pkcs11.CKA_VALUE_LEN))
+		o.bits = max(int32(8*t.number(pkcs11.CKA_VALUE_LEN)), 0) // not every token tells it of every kind
 	}
 	o.seen.Store(time.Now().UnixNano())
 	return o

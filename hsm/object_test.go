@@ -143,6 +143,12 @@ func TestOtherCurve(t *testing.T) {
 	}
 }
 
+// Where the token does not tell a length it is 0: of keys for Diffie-Hellman, for one.
+func TestLengthNotTold(t *testing.T) {
+	o := new(connection).objectOf(1, template{{pkcs11.CKA_CLASS, number(pkcs11.CKO_PRIVATE_KEY)}, {pkcs11.CKA_KEY_TYPE, number(pkcs11.CKK_DH)}})
+	require.Zero(t, o.info().Bits)
+}
+
 // A key that wants the PIN for each use is refused, and the login of all others stays.
 func TestAlwaysAuthenticate(t *testing.T) {
 	h := open(t)

@@ -179,7 +179,7 @@ func rsaSize(bits int32) (template, error) {
 		bits = 2048
 	}
 	if bits < 2048 || bits > 4096 || bits%64 != 0 {
-		return nil, invalid("an RSA key in a token has 2048 to 4096 bits, not %d", bits)
+		return nil, invalid("an RSA key in a token has 2048 to 4096 bits, a multiple of 64, not %d", bits)
 	}
 	return template{{pkcs11.CKA_MODULUS_BITS, number(uint(bits))}, {pkcs11.CKA_PUBLIC_EXPONENT, []byte{1, 0, 1}}}, nil
 }

@@ -153,8 +153,8 @@ func scalar(value []byte, bits int32) []byte {
 // material reads what a Register brings into a template.
 func material(label string, a kmip.Attributes, v *kmip.Value) (template, error) {
 	kb := v.KeyBlock()
-	if kb == nil || kb.KeyValue == nil || kb.KeyWrappingData != nil || kb.KeyValue.Wrapped != nil {
-		return nil, kmip.Errorf(kmip.ResultReasonOperationNotSupported, "a token takes keys in clear only, not %v", v.ObjectType())
+	if kb != nil && (kb.KeyValue == nil || kb.KeyWrappingData != nil || kb.KeyValue.Wrapped != nil) {
+		return nil, kmip.Errorf(kmip.ResultReasonOperationNotSupported, "the %v is not in clear", v.ObjectType())
 	}
 	switch v.ObjectType() {
 	case kmip.ObjectTypeSymmetricKey:
