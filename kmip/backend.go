@@ -221,6 +221,11 @@ func HSMKey(uid string) (slot uint32, label string, ok bool, err error) {
 	return slot, label, true, nil
 }
 
+// likeHSMKey says whether an identifier was meant for a key in a token, and names none: "HSM::4::k".
+func likeHSMKey(uid string) bool {
+	return strings.HasPrefix(strings.ToLower(strings.TrimSpace(uid)), "hsm::") && !strings.HasPrefix(uid, "hsm::")
+}
+
 // HSMIdentifier is the identifier of the HSM key that has that label in that slot: what HSMKey takes apart.
 func HSMIdentifier(slot uint32, label string) string {
 	return "hsm::" + strconv.FormatUint(uint64(slot), 10) + "::" + label

@@ -80,7 +80,8 @@ func number(s, prefix string) (int32, bool) {
 }
 
 // CheckIdentifier refuses an identifier that a client may not give an object: an empty or long one, "*", one with
-// control characters, or one of digits alone, which some clients then send as an enumeration.
+// control characters, one of digits alone, which some clients then send as an enumeration, or one that was meant for a key in a token
+// and would name one of the database.
 func CheckIdentifier(uid string) error {
 	switch {
 	case uid == "" || uid == "*":
@@ -89,6 +90,8 @@ func CheckIdentifier(uid string) error {
 		return Errorf(ResultReasonInvalidField, "the unique identifier %q is longer than 512 bytes", clip(uid))
 	case !utf8.ValidString(uid) || strings.ContainsFunc(uid, unicode.IsControl):
 		return Errorf(ResultReasonInvalidField, "the unique identifier %q has control characters or is not UTF-8", clip(uid))
+	case likeHSMKey(uid):
+		return Errorf(ResultReasonInvalidField, "the unique identifier %q is that of no key in an HSM, though it looks like one: it would be hsm::<slot>::<label>, in lower case", clip(uid))
 	case strings.Trim(uid, "0123456789") == "":
 		return Errorf(ResultReasonInvalidField, "the unique identifier %q is made of digits alone, which some clients read as an enumeration", clip(uid))
 	}

@@ -99,7 +99,8 @@ func TestHSMKey(t *testing.T) {
 
 func TestCheckIdentifier(t *testing.T) {
 	require.NoError(t, CheckIdentifier("my_sym_key"))
-	for _, bad := range []string{"", "*", "123", "a\nb", "\xff", string(make([]byte, 600))} {
+	require.NoError(t, CheckIdentifier("hsm::4::my_key"))
+	for _, bad := range []string{"", "*", "123", "a\nb", "\xff", string(make([]byte, 600)), "HSM::4::k", "Hsm::4::k", " hsm::4::k"} {
 		require.Error(t, CheckIdentifier(bad), "%q", bad)
 	}
 }
