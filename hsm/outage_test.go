@@ -391,3 +391,19 @@ func TestWorkerDoesNotEnd(t *testing.T) {
 	<-p.exited
 	require.NoError(t, encrypts(t.Context(), h, "k"))
 }
+
+// A wrong PIN that the token refuses without saying so is not tried again either: the token counted it.
+func TestWrongPINWithoutReason(t *testing.T) {
+	newToken(t, label(t))
+	shim := hsmtest.New(t, softHSM.library)
+	shim.Do("Login", hsmtest.FailAfter, pkcs11.CKR_GENERAL_ERROR, 0, -1)
+	h := openModule(t, Module{Library: shim.Library, Env: shim.Env, Isolation: "none",
+		Slots: []Slot{{Number: 4, TokenLabel: label(t), PIN: pin("wrong")}}})
+	t.Cleanup(shim.Heal)
+	for range 3 {
+		h.slots[4].retryAt = time.Time{}
+		_, err := h.Object(t.Context(), uid("k"))
+		require.ErrorContains(t, err, "the token counted a wrong PIN")
+	}
+	require.Equal(t, 1, shim.Calls("Login"))
+}

@@ -315,10 +315,23 @@ func (s *slot) authenticate(c *connection) error {
 			return s.refusePIN(fmt.Errorf("logging in: %w (not tried again until it is reloaded)", err))
 		}
 	}
+	if err != nil && c.countedPIN(err) {
+		return s.refusePIN(fmt.Errorf("logging in: %w (the token counted a wrong PIN: not tried again until it is reloaded)", err))
+	}
 	if err != nil {
 		return fmt.Errorf("logging in: %w", err)
 	}
 	return c.module.loggedIn(c.anchor)
+}
+
+// countedPIN says whether the token tells, of a login that failed for no clear reason, that the PIN was wrong (PKCS#11 2.40 §3.2,
+// CK_TOKEN_INFO).
+func (c *connection) countedPIN(err error) bool {
+	if !errors.As(err, new(ckError)) {
+		return false
+	}
+	now, fault := c.module.lib.tokenInfo(c.id)
+	return fault == nil && now.Flags&^c.token.Flags&(pkcs11.CKF_USER_PIN_COUNT_LOW|pkcs11.CKF_USER_PIN_FINAL_TRY|pkcs11.CKF_USER_PIN_LOCKED) != 0
 }
 
 // resolve finds the one token that all given selectors match. Without any it is that in the slot whose ID is the slot's number, or
