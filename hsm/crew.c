@@ -77,9 +77,11 @@ static int leave(sr_crew *c, const ck_byte *b, size_t n) {
 		size_t room = 2 * (c->size + n);
 		ck_byte *larger = malloc(room);
 		if (!larger) return ENOMEM;
-		if (c->size) memcpy(larger, c->waiting, c->size);
-		explicit_bzero(c->waiting, c->size);
-		free(c->waiting);
+		if (c->waiting) {
+			memcpy(larger, c->waiting, c->size);
+			explicit_bzero(c->waiting, c->size);
+			free(c->waiting);
+		}
 		c->waiting = larger;
 		c->room = room;
 	}
