@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -71,14 +72,16 @@ func (r *rewrapping) tell(out io.Writer, w *store.Rewrapping) error {
 		_, err := fmt.Fprintf(out, "No key is wrapped by %s.\n", plain(r.from))
 		return err
 	}
-	fmt.Fprintf(out, "%d keys were rewrapped from %s to %s; %d are left.\n", w.Rewrapped, plain(r.from), plain(r.to), w.Remaining)
+	var text strings.Builder
+	fmt.Fprintf(&text, "%d keys were rewrapped from %s to %s; %d are left.\n", w.Rewrapped, plain(r.from), plain(r.to), w.Remaining)
 	for _, f := range w.Failures {
-		fmt.Fprintln(out, "  "+plain(f))
+		fmt.Fprintln(&text, "  "+plain(f))
 	}
+	_, err := io.WriteString(out, text.String())
 	if w.Failed > 0 {
-		return fmt.Errorf("%d keys could not be rewrapped, and stay as they are", w.Failed)
+		err = errors.Join(fmt.Errorf("%d keys could not be rewrapped, and stay as they are", w.Failed), err)
 	}
-	return nil
+	return err
 }
 
 // run has the server do it that runs, or does it.
