@@ -186,7 +186,7 @@ func (c *connection) figure(ctx context.Context, once func(session) error, sessi
 			return Figure{}, err
 		}
 	}
-	if err := errors.Join(errs...); err != nil {
+	if err := ctx.Err(); err != nil {
 		return Figure{}, err
 	}
 	calls := float64(max(n.Load(), 1))

@@ -1,9 +1,14 @@
 package tests
 
 import (
+	"bytes"
 	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -94,6 +99,45 @@ func TestHSMGenerate(t *testing.T) {
 		require.Contains(t, r.stderr, want)
 	}
 	require.Equal(t, before, s.tool("-O"), "a refused command makes nothing")
+}
+
+// TestHSMGenerateCut interrupts the command while the token makes the key, which nothing can take back: it tells that the key is there, and
+// so does the audit log, with a server and without one. The same where what it tells cannot be written.
+func TestHSMGenerateCut(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	shim := s.throughShim("none")
+	config := s.path("strongroom.toml")
+	before := shim.Calls("GenerateKeyPair")
+	s.must(s.strongroomd("hsm", "info", "--config", config))
+	tested := shim.Calls("GenerateKeyPair") - before // by the self-test
+	cut := func(label string) {
+		shim.Delay(300*time.Millisecond, "GenerateKeyPair")
+		begun := shim.Calls("GenerateKeyPair")
+		cmd := exec.Command(filepath.Join(bin, "strongroomd"), "hsm", "generate", "--key-label", label, "--algorithm", "ec", "--purpose", "data", "--config", config)
+		var told bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &told, &told
+		require.NoError(t, cmd.Start())
+		require.Eventually(t, func() bool { return shim.Calls("GenerateKeyPair") > begun+tested }, time.Minute, time.Millisecond)
+		require.NoError(t, cmd.Process.Signal(os.Interrupt))
+		require.NoError(t, cmd.Wait(), told.String())
+		require.Contains(t, told.String(), "hsm::4::"+label+": a private key, EC, 256 bits\n")
+		shim.Heal()
+		require.Contains(t, s.must(s.strongroomd("hsm", "keys", "--config", config)), "hsm::4::"+label+"_pk ")
+		s.audits(`"detail":"hsm::4::` + label + `, ec to be used for data"`)
+	}
+	cut("alone")
+	s.serve()
+	cut("served")
+
+	for _, asked := range [][]string{{"--key-label", "full"}, {"--key-label", "fuller", "--json"}} {
+		r := s.exec(nil, "sh", append([]string{"-c", `exec "$@" >/dev/full`, "sh", filepath.Join(bin, "strongroomd"), "hsm", "generate", "--purpose", "data", "--config", config}, asked...)...)
+		require.Contains(t, s.refused(r), "hsm::4::"+asked[1]+" was made: write /dev/stdout: no space left on device")
+	}
+	for _, asked := range []string{"info", "bench --sessions 1 --duration 1ms --only random", "bench --sessions 1 --duration 1ms --only random --json"} {
+		r := s.exec(nil, "sh", "-c", filepath.Join(bin, "strongroomd")+" hsm "+asked+" --config '"+config+"' >/dev/full")
+		require.Contains(t, s.refused(r), "no space left on device", asked)
+	}
 }
 
 // TestHSMBench measures a token, in this process and in a worker process, and leaves nothing there.

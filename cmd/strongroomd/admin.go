@@ -146,7 +146,10 @@ func request(ctx context.Context, c *conf.Config, method, path string, in any, l
 		return nil, err
 	}
 	response, err := client.Do(request)
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil, noServer{fmt.Errorf("before the server answered: %w", context.Cause(ctx))}
+	case err != nil:
 		return nil, noServer{fmt.Errorf("no server answers at %s: is it running, and are you its operator? %w", socket, err)}
 	}
 	if response.StatusCode == http.StatusOK {

@@ -184,9 +184,12 @@ func hsmInfoCommand() *cobra.Command {
 					return show(cmd, status, "", nil)
 				}
 				for _, s := range status {
-					tellStatus(cmd.OutOrStdout(), &s)
+					err := tellStatus(cmd.OutOrStdout(), &s)
 					if !s.Healthy {
-						return fmt.Errorf("slot %d does not work", s.Number)
+						err = errors.Join(fmt.Errorf("slot %d does not work", s.Number), err)
+					}
+					if err != nil {
+						return err
 					}
 				}
 				return nil
@@ -195,9 +198,8 @@ func hsmInfoCommand() *cobra.Command {
 	}
 }
 
-func tellStatus(out io.Writer, s *hsm.Status) {
+func tellStatus(out io.Writer, s *hsm.Status) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	defer w.Flush()
 	for _, line := range [][2]string{
 		{"slot", fmt.Sprint(s.Number)}, {"module", s.Library}, {"version", s.LibraryVersion}, {"PKCS#11", s.Cryptoki}, {"label", s.Label}, {"serial", s.Serial},
 		{"manufacturer", s.Manufacturer}, {"model", s.Model}, {"firmware", s.Firmware}, {"works", map[bool]string{true: "yes", false: "no"}[s.Healthy]},
@@ -207,6 +209,7 @@ func tellStatus(out io.Writer, s *hsm.Status) {
 			fmt.Fprintf(w, "%s\t%s\n", line[0], plain(line[1]))
 		}
 	}
+	return w.Flush()
 }
 
 func hsmMechanismsCommand() *cobra.Command {

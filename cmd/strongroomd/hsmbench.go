@@ -43,12 +43,24 @@ The token is busy meanwhile, for a running server as well.`,
 				if asJSON {
 					out = cmd.ErrOrStderr() // so that who waits sees how far it is
 				}
-				fmt.Fprintf(out, line, "WHAT", "MECHANISM", "SESSIONS", "PER SECOND", "MEAN µs")
+				ctx, unheard := context.WithCancelCause(ctx)
+				defer unheard(nil)
+				tell := func(cells ...any) {
+					if _, err := fmt.Fprintf(out, line, cells...); err != nil {
+						unheard(err)
+					}
+				}
 				err := h.Measure(ctx, slot, hsm.Measurement{Sessions: sessions, Each: each, Only: wanted, Tell: func(f hsm.Figure) {
+					if len(all) == 0 {
+						tell("WHAT", "MECHANISM", "SESSIONS", "PER SECOND", "MEAN µs")
+					}
 					all = append(all, f)
-					fmt.Fprintf(out, line, f.Use, f.Mechanism, strconv.Itoa(f.Sessions), strconv.FormatFloat(f.PerSecond, 'f', 0, 64), strconv.FormatFloat(f.Mean, 'f', 1, 64))
+					tell(f.Use, f.Mechanism, strconv.Itoa(f.Sessions), strconv.FormatFloat(f.PerSecond, 'f', 0, 64), strconv.FormatFloat(f.Mean, 'f', 1, 64))
 				}})
-				if err != nil || !asJSON {
+				switch {
+				case ctx.Err() != nil:
+					return context.Cause(ctx)
+				case err != nil || !asJSON:
 					return err
 				}
 				return show(cmd, all, "", nil)

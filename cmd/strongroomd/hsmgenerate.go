@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -58,13 +59,17 @@ name it hsm::SLOT::LABEL, and its administrators may use it.`,
 			k.Purpose, k.Bits = hsm.Purpose(purpose), int32(length)
 			return withSlot(cmd, slotOf(number), func(ctx context.Context, h *hsm.HSM, slot uint32) error {
 				made, err := h.MakeKey(ctx, slot, k)
-				if err := errors.Join(err, noteGenerated(cmd, saysOf(slot, &k), err)); err != nil {
-					return err
+				noted := noteGenerated(context.WithoutCancel(ctx), cmd, saysOf(slot, &k), err)
+				if err != nil {
+					return errors.Join(err, noted)
 				}
+				tell := tellMade
 				if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
-					return printJSON(cmd.OutOrStdout(), made)
+					tell = func(out io.Writer, made []hsm.MadeKey) error { return printJSON(out, made) }
 				}
-				tellMade(cmd.OutOrStdout(), made)
+				if err := errors.Join(tell(cmd.OutOrStdout(), made), noted); err != nil {
+					return fmt.Errorf("%s was made: %w", plain(made[0].UniqueIdentifier), err)
+				}
 				return nil
 			})
 		},
@@ -90,9 +95,9 @@ type generated struct {
 	Error  string `json:"error,omitempty"`
 }
 
-// noteGenerated writes what came of it into the audit log, through the server where one runs. A configuration whose data folder was
-// not made yet has none.
-func noteGenerated(cmd *cobra.Command, detail string, done error) error {
+// noteGenerated writes what came of it into the audit log, through the server where one runs, also where the operator interrupted the
+// command meanwhile: the token may have made the key all the same. A configuration whose data folder was not made yet has no log.
+func noteGenerated(ctx context.Context, cmd *cobra.Command, detail string, done error) error {
 	c, err := loadConfig(cmd)
 	if err != nil {
 		return err
@@ -102,7 +107,7 @@ func noteGenerated(cmd *cobra.Command, detail string, done error) error {
 		if done != nil {
 			g.Error = done.Error()
 		}
-		return tell(cmd.Context(), c, http.MethodPost, "/hsm/generated", g, nil)
+		return tell(ctx, c, http.MethodPost, "/hsm/generated", g, nil)
 	}
 	if _, err := os.Stat(filepath.Dir(c.Audit.File)); errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -130,13 +135,14 @@ func (o *operatorLog) generated() http.HandlerFunc {
 }
 
 // tellMade says what was made.
-func tellMade(out io.Writer, made []hsm.MadeKey) {
+func tellMade(out io.Writer, made []hsm.MadeKey) error {
+	var text strings.Builder
 	for i, k := range made {
 		if i > 0 {
-			fmt.Fprintln(out)
+			fmt.Fprintln(&text)
 		}
-		fmt.Fprintf(out, "%s: a %s key, %s, %d bits\n", plain(k.UniqueIdentifier), k.Class, k.Type, k.Bits)
-		w := tabwriter.NewWriter(out, 2, 0, 2, ' ', 0)
+		fmt.Fprintf(&text, "%s: a %s key, %s, %d bits\n", plain(k.UniqueIdentifier), k.Class, k.Type, k.Bits)
+		w := tabwriter.NewWriter(&text, 2, 0, 2, ' ', 0)
 		for _, a := range k.Attributes {
 			value := a.Value
 			if value == "" {
@@ -148,6 +154,8 @@ func tellMade(out io.Writer, made []hsm.MadeKey) {
 		}
 		w.Flush()
 	}
+	_, err := io.WriteString(out, text.String())
+	return err
 }
 
 // meanings are the names of numbers in attributes.
