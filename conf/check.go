@@ -176,9 +176,15 @@ func (k *checking) modules(c *Config) {
 		} else {
 			libraries[h.Library] = path
 		}
+		tokens := make(map[string]string)
 		for j := range h.Slots {
 			s, path := &h.Slots[j], fmt.Sprintf("%s.slot[%d]", path, j)
 			k.slot(path, s)
+			if token := s.selectors(); tokens[token] != "" && token != "" {
+				k.fault(path+".number", "it means the token of %s: a token has one number, for each of its keys has one identifier", tokens[token])
+			} else {
+				tokens[token] = path
+			}
 			if other := numbers[s.Number]; other != "" {
 				k.fault(path+".number", "%d is taken by %s", s.Number, other)
 			} else {
@@ -192,6 +198,20 @@ func (k *checking) modules(c *Config) {
 	} else if token && numbers[slot] == "" && len(c.HSM) != 1 { // of one module, the number may be the slot ID
 		k.fault("key_encryption_key", "%q: slot %d is not configured", c.KeyEncryptionKey, slot)
 	}
+}
+
+// selectors are what the configuration says of the slot's token, "" for nothing.
+func (s *Slot) selectors() (text string) {
+	if s.TokenLabel != "" || s.TokenSerial != "" {
+		text = fmt.Sprintf("label %q, serial %q", s.TokenLabel, s.TokenSerial)
+	}
+	if s.SlotID != nil {
+		text += fmt.Sprintf(" slot ID %d", *s.SlotID)
+	}
+	if s.SlotIndex != nil {
+		text += fmt.Sprintf(" index %d", *s.SlotIndex)
+	}
+	return text
 }
 
 // hsmSlot is the slot in an identifier that names a key in a token.

@@ -185,6 +185,8 @@ func TestLoadRefuses(t *testing.T) {
 		"create = [\"" + strings.Repeat("x", 257) + "\"]":                          "create[0]: ",
 		"create = [\"a\u202eb\"]":                                                  "create[0]: ",
 		"create = [4]":                                                             "create[0]: a string is wanted",
+
+		"[[hsm]]\n[[hsm.slot]]\ntoken_label=\"t\"\n[[hsm.slot]]\nnumber=5\ntoken_label=\"t\"": "hsm[0].slot[1].number: it means the token of hsm[0].slot[0]",
 	} {
 		_, err := Load(write(t, text), nil)
 		require.ErrorContains(t, err, want, "%s", text)

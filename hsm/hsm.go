@@ -56,10 +56,14 @@ type Module struct {
 	CallsAtOnce int
 
 	Slots []Slot
+
+	// Others are slots of the same configuration that are not opened. They count where tokens are told apart.
+	Others []Slot
 }
 
 // A Slot ties a number, the one in hsm::<number>::<label>, to a token. Of TokenLabel, TokenSerial, SlotID and SlotIndex all that
-// are given must match, and exactly one token may; without any, the slot ID is the number, or there is no other token.
+// are given must match, and exactly one token may; without any, the slot ID is the number, or there is no other token. A token has one
+// number: two slots that mean the same one are both unavailable.
 type Slot struct {
 	Number      uint32
 	TokenLabel  string
@@ -128,10 +132,14 @@ func Open(ctx context.Context, modules []Module, r Records, log *slog.Logger) (*
 		if err != nil {
 			return nil, errors.Join(err, h.Close())
 		}
+		twice := slices.Contains(h.modules, loaded)
 		h.modules = append(h.modules, loaded)
+		if twice {
+			return nil, errors.Join(fmt.Errorf("module %s: given twice, by another path: put its slots under one", m.Library), h.Close())
+		}
 		for _, s := range m.Slots {
 			h.slots[s.Number] = newSlot(s, loaded, log)
-			h.slots[s.Number].sole = len(m.Slots) == 1
+			h.slots[s.Number].rivals = m.rivals(s.Number)
 		}
 	}
 	h.connect(ctx, background)
@@ -164,6 +172,11 @@ func (m *Module) wait() (longest time.Duration) {
 		longest = max(longest, cmp.Or(s.Wait, DefaultWait))
 	}
 	return longest
+}
+
+// rivals are the slots of the configuration beside one, which may mean its token.
+func (m *Module) rivals(number uint32) []Slot {
+	return slices.DeleteFunc(slices.Concat(m.Slots, m.Others), func(s Slot) bool { return s.Number == number })
 }
 
 // isolated says whether the module runs in a worker process.
@@ -320,21 +333,21 @@ func (s *slot) identifier(name string) string { return kmip.HSMIdentifier(s.Numb
 
 // Status is the state of one slot, for operators.
 type Status struct {
-	Number         uint32
-	Library        string
-	LibraryVersion string
-	LibraryName    string // its manufacturer and version
-	Cryptoki       string // version of PKCS#11 that the library says it has
-	Label          string // of the token, as it was when it was last there; so are the next four
-	Serial         string
-	Model          string
-	Manufacturer   string
-	Firmware       string
-	SlotID         uint
-	PIN            string // ok, count low, final try, locked; or why it is not tried
-	Healthy        bool
-	Error          string   // why not
-	Mechanisms     []string // of KMIP, that the self-test proved
+	Number         uint32   `json:"slot"`
+	Library        string   `json:"library"`
+	LibraryVersion string   `json:"library_version"`
+	LibraryName    string   `json:"library_name"` // its manufacturer and version
+	Cryptoki       string   `json:"cryptoki"`     // version of PKCS#11 that the library says it has
+	Label          string   `json:"label"`        // of the token, as it was when it was last there, "" before; so are the next four
+	Serial         string   `json:"serial"`
+	Model          string   `json:"model"`
+	Manufacturer   string   `json:"manufacturer"`
+	Firmware       string   `json:"firmware"`
+	SlotID         uint     `json:"slot_id"`
+	PIN            string   `json:"pin"` // ok, count low, final try, locked; or why it is not tried; "" where it was not tried yet
+	Healthy        bool     `json:"healthy"`
+	Error          string   `json:"error"`      // why not
+	Mechanisms     []string `json:"mechanisms"` // of KMIP, that the self-test proved
 }
 
 // Status asks every token whether it lives.
@@ -348,7 +361,7 @@ func (h *HSM) Status(ctx context.Context) []Status {
 
 // report is the Status of one slot.
 func (s *slot) report(ctx context.Context) Status {
-	st := Status{Number: s.Number, Library: s.module.path}
+	st := Status{Number: s.Number, Library: s.module.path, Mechanisms: []string{}}
 	var proven *proof
 	err := s.do(ctx, func(c *connection, ss session) error {
 		if info, err := s.module.lib.info(); err == nil {
@@ -363,7 +376,9 @@ func (s *slot) report(ctx context.Context) Status {
 	t := s.seen
 	s.status.Unlock()
 	st.Label, st.Serial, st.Model, st.Manufacturer = t.Label, t.Serial, t.Model, t.Manufacturer
-	st.Firmware = fmt.Sprintf("%d.%d", t.FirmwareMajor, t.FirmwareMinor)
+	if t != (tokenInfo{}) {
+		st.Firmware = fmt.Sprintf("%d.%d", t.FirmwareMajor, t.FirmwareMinor)
+	}
 	st.Healthy, st.PIN = err == nil, s.pinState(t)
 	if err != nil {
 		st.Error = s.tell(err).Error()
@@ -385,6 +400,8 @@ func (s *slot) pinState(seen tokenInfo) string {
 		c.module.gate.leave()
 	}
 	switch flags := seen.Flags; {
+	case seen == (tokenInfo{}):
+		return ""
 	case flags&pkcs11.CKF_USER_PIN_LOCKED != 0:
 		return "locked"
 	case flags&pkcs11.CKF_USER_PIN_FINAL_TRY != 0:

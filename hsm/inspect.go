@@ -30,18 +30,19 @@ type Token struct {
 	Slots          []uint32 `json:"slots"`        // configured numbers that mean it
 }
 
-// Tokens lists the tokens of all modules. The error names the modules that could not be asked; the others are listed.
-func Tokens(ctx context.Context, modules []Module, log *slog.Logger) (all []Token, err error) {
+// Tokens lists the tokens of all modules, and says of each slot that has none why. The error names the modules that could not be
+// asked; the others are listed.
+func Tokens(ctx context.Context, modules []Module, log *slog.Logger) (all []Token, without []string, err error) {
 	var errs []error
 	for i := range modules {
-		found, err := modules[i].tokens(ctx, log)
-		all = append(all, found...)
+		found, lacking, err := modules[i].tokens(ctx, log)
+		all, without = append(all, found...), append(without, lacking...)
 		errs = append(errs, err)
 	}
-	return all, errors.Join(errs...)
+	return all, without, errors.Join(errs...)
 }
 
-func (m *Module) tokens(ctx context.Context, log *slog.Logger) (all []Token, err error) {
+func (m *Module) tokens(ctx context.Context, log *slog.Logger) (all []Token, without []string, err error) {
 	err = m.ask(ctx, log, func(lib cryptoki) error {
 		info, err := lib.info()
 		if err != nil {
@@ -51,6 +52,7 @@ func (m *Module) tokens(ctx context.Context, log *slog.Logger) (all []Token, err
 		if err != nil {
 			return fmt.Errorf("C_GetSlotList: %w", err)
 		}
+		var there []present
 		for index, id := range ids {
 			t, err := lib.tokenInfo(id)
 			if err != nil {
@@ -60,18 +62,29 @@ func (m *Module) tokens(ctx context.Context, log *slog.Logger) (all []Token, err
 				SlotID: id, SlotIndex: index, Label: t.Label, Serial: t.Serial, Manufacturer: t.Manufacturer, Model: t.Model,
 				Firmware:    fmt.Sprintf("%d.%d", t.FirmwareMajor, t.FirmwareMinor),
 				Initialized: t.Flags&pkcs11.CKF_TOKEN_INITIALIZED != 0, PINLocked: t.Flags&pkcs11.CKF_USER_PIN_LOCKED != 0,
-				MaxSessions: t.MaxSessions}
-			for i := range m.Slots {
-				s := slot{Slot: m.Slots[i]}
-				if token.Initialized && s.matches(index, id, t) {
-					token.Slots = append(token.Slots, s.Number)
-				}
+				MaxSessions: t.MaxSessions, Slots: []uint32{}}
+			if token.Initialized {
+				there = append(there, present{index, id, t})
 			}
 			all = append(all, token)
 		}
+		for i := range m.Slots {
+			s := &m.Slots[i]
+			for _, p := range s.among(there, len(m.Slots) == 1) {
+				all[p.index].Slots = append(all[p.index].Slots, s.Number)
+			}
+			if _, _, err := m.alone(lib, i).resolve(); err != nil {
+				without = append(without, fmt.Sprintf("slot %d: %v", s.Number, err))
+			}
+		}
 		return nil
 	})
-	return all, err
+	return all, without, err
+}
+
+// alone is one of the module's slots with a library that nobody is logged in to.
+func (m *Module) alone(lib cryptoki, i int) *slot {
+	return &slot{Slot: m.Slots[i], module: &module{lib: lib}, rivals: m.rivals(m.Slots[i].Number)}
 }
 
 // ask has f use the library of a module, without a login.
@@ -111,7 +124,7 @@ func Mechanisms(ctx context.Context, modules []Module, number uint32, log *slog.
 			continue
 		}
 		return all, m.ask(ctx, log, func(lib cryptoki) error {
-			id, _, err := (&slot{Slot: m.Slots[at], module: &module{lib: lib}, sole: len(m.Slots) == 1}).resolve()
+			id, _, err := m.alone(lib, at).resolve()
 			if err != nil {
 				return err
 			}

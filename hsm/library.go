@@ -164,7 +164,7 @@ func (l *library) login(s session, slot *Slot) error {
 	}
 	pin, err := slot.PIN()
 	if err != nil {
-		return fmt.Errorf("reading the PIN: %w", err)
+		return err
 	}
 	defer clear(pin)
 	return check(C.sr_login(l.functions, C.ck_ulong(s), bytesOf(pin), C.ck_ulong(len(pin))))

@@ -63,7 +63,7 @@ func loadModule(want *Module, log *slog.Logger) (*module, error) {
 	path := want.Library
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {
-		return nil, fmt.Errorf("loading module: %w", err)
+		return nil, fmt.Errorf("loading module %s: %w", path, err)
 	}
 	loaded.mu.Lock()
 	defer loaded.mu.Unlock()

@@ -301,7 +301,7 @@ var mechanismNames = map[uint]string{
 	pkcs11.CKM_BATON_COUNTER:                  "BATON_COUNTER",
 	pkcs11.CKM_BATON_SHUFFLE:                  "BATON_SHUFFLE",
 	pkcs11.CKM_BATON_WRAP:                     "BATON_WRAP",
-	pkcs11.CKM_ECDSA_KEY_PAIR_GEN:             "ECDSA_KEY_PAIR_GEN",
+	pkcs11.CKM_ECDSA_KEY_PAIR_GEN:             "EC_KEY_PAIR_GEN",
 	pkcs11.CKM_ECDSA:                          "ECDSA",
 	pkcs11.CKM_ECDSA_SHA1:                     "ECDSA_SHA1",
 	pkcs11.CKM_ECDSA_SHA224:                   "ECDSA_SHA224",

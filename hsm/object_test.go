@@ -4,11 +4,13 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -316,6 +318,69 @@ func TestX19Selectors(t *testing.T) {
 	h := openSlots(t, Slot{Number: 4, TokenLabel: "one", PIN: pin(testPIN)})
 	_, err := h.Object(t.Context(), kmip.HSMIdentifier(uint32(id), "k"))
 	require.ErrorContains(t, err, "but no PIN for it")
+}
+
+// A token that two slots mean would have two identifiers for each key, of which one is not revoked when the other is: neither slot serves,
+// also where another one of them is not opened. What a slot means by itself does not depend on how many of its rivals are opened.
+func TestOneTokenOneSlot(t *testing.T) {
+	pinsAreHere(t)
+	newToken(t, "one")
+	newToken(t, "two")
+	tokens := func(m Module) (by map[string][]uint32, without []string) {
+		all, without, err := Tokens(t.Context(), []Module{m}, slog.New(slog.DiscardHandler))
+		require.NoError(t, err)
+		by = map[string][]uint32{}
+		for _, token := range all {
+			by[token.Label] = token.Slots
+		}
+		return by, without
+	}
+	probe := openSlots(t, Slot{Number: 4, TokenLabel: "one", PIN: pin(testPIN)})
+	id, serial := probe.slots[4].conn.Load().id, probe.Status(t.Context())[0].Serial
+	label, byID, bySerial := Slot{Number: 4, TokenLabel: "one", PIN: pin(testPIN)}, Slot{Number: 5, SlotID: &id, PIN: pin(testPIN)}, Slot{Number: 6, TokenSerial: serial, PIN: pin(testPIN)}
+	other, vague := Slot{Number: 7, TokenLabel: "two", PIN: pin(testPIN)}, Slot{Number: 8, PIN: pin(testPIN)}
+	module := softHSMModule(label, byID, bySerial, other, vague)
+	h := openModule(t, module)
+	for _, s := range h.Status(t.Context()) {
+		require.Equal(t, s.Number == 7, s.Healthy, s.Number)
+		if s.Number < 7 {
+			require.Contains(t, s.Error, "means the same token", s.Number)
+			require.Empty(t, s.PIN, "it was not tried")
+			require.Empty(t, s.Firmware)
+		}
+	}
+	by, without := tokens(module)
+	require.Equal(t, []uint32{4, 5, 6}, by["one"])
+	require.Equal(t, []uint32{7}, by["two"])
+	require.Equal(t, []uint32{}, by[""])
+	require.Len(t, without, 4)
+	require.Contains(t, without[0], `slot 4: slot 5 means the same token, with slot ID`)
+	require.Contains(t, without[3], "slot 8: no token with slot ID 8")
+
+	alone := softHSMModule(label)
+	alone.Others = []Slot{byID}
+	require.Contains(t, openModule(t, alone).Status(t.Context())[0].Error, "slot 5 means the same token")
+	_, err := Mechanisms(t.Context(), []Module{module}, 4, slog.New(slog.DiscardHandler))
+	require.ErrorContains(t, err, "slot 5 means the same token")
+
+	link := filepath.Join(t.TempDir(), "lib.so")
+	require.NoError(t, os.Symlink(softHSM.library, link))
+	linked := softHSMModule(other)
+	linked.Library = link
+	_, err = Open(t.Context(), []Module{softHSMModule(label), linked}, &memory{}, slog.New(slog.DiscardHandler))
+	require.ErrorContains(t, err, "given twice, by another path")
+}
+
+// The only token of a module is that of the only slot, however that is asked.
+func TestOnlyTokenIsListed(t *testing.T) {
+	newToken(t, "one")
+	m := softHSMModule(Slot{Number: 12, PIN: pin(testPIN)})
+	all, without, err := Tokens(t.Context(), []Module{m}, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	require.Empty(t, without)
+	require.Equal(t, []uint32{12}, all[slices.IndexFunc(all, func(t Token) bool { return t.Label == "one" })].Slots)
+	m.Others = []Slot{{Number: 13, PIN: pin(testPIN)}}
+	require.Contains(t, openModule(t, m).Status(t.Context())[0].Error, "no token with slot ID 12", "as for the server, which has both slots")
 }
 
 // A client that sends bad data for ever costs no memory, and does not make the token reconnect.

@@ -18,7 +18,7 @@ type slot struct {
 	Slot
 	module *module
 	log    *slog.Logger
-	sole   bool // no other slot of the module is configured
+	rivals []Slot // of the configuration, which may mean the same token
 
 	conn       atomic.Pointer[connection]
 	closed     atomic.Bool
@@ -334,30 +334,29 @@ func (c *connection) countedPIN(err error) bool {
 	return fault == nil && now.Flags&^c.token.Flags&(pkcs11.CKF_USER_PIN_COUNT_LOW|pkcs11.CKF_USER_PIN_FINAL_TRY|pkcs11.CKF_USER_PIN_LOCKED) != 0
 }
 
-// resolve finds the one token that all given selectors match. Without any it is that in the slot whose ID is the slot's number, or
-// where there is none the only one of the module, if no other slot is configured there.
+// resolve finds the one token that the slot means, and no other slot.
 func (s *slot) resolve() (uint, tokenInfo, error) {
 	ids, err := s.module.lib.slots()
 	if err != nil {
 		return 0, tokenInfo{}, fmt.Errorf("listing slots: %w", err)
 	}
-	var all, found []present
+	var all []present
 	for index, id := range ids {
 		t, err := s.module.lib.tokenInfo(id)
 		if err != nil || t.Flags&pkcs11.CKF_TOKEN_INITIALIZED == 0 {
 			continue
 		}
-		p := present{index, id, t}
-		all = append(all, p)
-		if s.matches(index, id, t) {
-			found = append(found, p)
-		}
+		all = append(all, present{index, id, t})
 	}
-	if len(found) == 0 && s.sole && len(all) == 1 && !s.selects() {
-		found = all
-	}
+	found := s.among(all, len(s.rivals) == 0)
 	switch len(found) {
 	case 1:
+		for i := range s.rivals {
+			if r := &s.rivals[i]; len(r.among(found, false)) == 1 && len(r.among(all, false)) == 1 {
+				return 0, tokenInfo{}, fmt.Errorf("slot %d means the same token, with %s: a token has one number, as each of its keys has one identifier",
+					r.Number, r.selector())
+			}
+		}
 		return found[0].id, found[0].token, nil
 	case 0:
 		return 0, tokenInfo{}, fmt.Errorf("no token with %s%s: %w", s.selector(), s.conflict(all), ckError{rv: pkcs11.CKR_TOKEN_NOT_PRESENT})
@@ -372,12 +371,26 @@ type present struct {
 	token tokenInfo
 }
 
+// among finds the tokens that all given selectors match. Without any it is that in the slot whose ID is the slot's number, or where
+// there is none the only one of the module, if no other slot is configured there.
+func (s *Slot) among(all []present, sole bool) (found []present) {
+	for _, p := range all {
+		if s.matches(p.index, p.id, p.token) {
+			found = append(found, p)
+		}
+	}
+	if len(found) == 0 && sole && len(all) == 1 && !s.selects() {
+		return all
+	}
+	return found
+}
+
 // conflict says that each of several selectors fits a token, and no token all of them.
 func (s *slot) conflict(all []present) string {
 	alone := []Slot{{TokenLabel: s.TokenLabel}, {TokenSerial: s.TokenSerial}, {SlotID: s.SlotID}, {SlotIndex: s.SlotIndex}}
 	given := 0
 	for i := range alone {
-		one := slot{Slot: alone[i]}
+		one := &alone[i]
 		if !one.selects() {
 			continue
 		}
@@ -393,11 +406,11 @@ func (s *slot) conflict(all []present) string {
 }
 
 // selects says whether the configuration says anything of the token.
-func (s *slot) selects() bool {
+func (s *Slot) selects() bool {
 	return s.TokenLabel != "" || s.TokenSerial != "" || s.SlotID != nil || s.SlotIndex != nil
 }
 
-func (s *slot) matches(index int, id uint, t tokenInfo) bool {
+func (s *Slot) matches(index int, id uint, t tokenInfo) bool {
 	if !s.selects() {
 		return id == uint(s.Number)
 	}
@@ -408,7 +421,7 @@ func (s *slot) matches(index int, id uint, t tokenInfo) bool {
 }
 
 // selector describes what the slot's token has, for errors.
-func (s *slot) selector() string {
+func (s *Slot) selector() string {
 	text := ""
 	add := func(what string, value any) {
 		if text != "" {

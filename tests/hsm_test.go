@@ -42,6 +42,26 @@ func TestX23HSMCommands(t *testing.T) {
 		require.Contains(t, s.refused(s.strongroomd("hsm", command, "5", "--config", s.path("strongroom.toml"))), "slot 5 is not configured", command)
 	}
 
+	require.Contains(t, s.must(s.strongroomd("hsm", "info", "--slot", "4", "--config", s.path("strongroom.toml"))), "PIN           ok\n")
+	r := s.strongroomd("hsm", "keys", "4", "--slot", "4", "--config", s.path("strongroom.toml"))
+	require.Equal(t, 2, r.code)
+	require.Contains(t, r.stderr, "one slot: 4 and 4 are given")
+
+	// A token that is not there, a second slot without one, and a library that is none.
+	text := string(s.read("strongroom.toml"))
+	two := s.write("two.toml", []byte(text+"\n  [[hsm.slot]]\n  number = 5\n  token_label = \"nowhere\"\n  pin_file = \"no-pin\"\n"))
+	r = s.strongroomd("hsm", "info", "--json", "--config", two)
+	require.Contains(t, s.refused(r), "slot 5 does not work")
+	require.NoError(t, json.Unmarshal([]byte(r.stdout), &status))
+	require.True(t, status[0].Healthy)
+	require.Equal(t, hsm.Status{Number: 5, Library: s.module(), Mechanisms: []string{}, Error: `slot 5: HSM unavailable: no token with label "nowhere": 0xE0: CKR_TOKEN_NOT_PRESENT`}, status[1])
+	require.Contains(t, r.stdout, `"library_version": "`)
+	r = s.strongroomd("hsm", "slots", "--config", two)
+	s.must(r)
+	require.Equal(t, "slot 5: no token with label \"nowhere\": 0xE0: CKR_TOKEN_NOT_PRESENT\n", r.stderr)
+	r = s.strongroomd("hsm", "slots", "--config", s.write("none.toml", []byte(strings.Replace(text, s.module(), "/no/such/lib.so", 1))))
+	require.Contains(t, s.refused(r), "loading module /no/such/lib.so: ")
+
 	var listed []hsm.Mechanism
 	require.Contains(t, ask(&listed, "mechanisms"), "0x1087  CKM_AES_GCM")
 	require.Greater(t, len(listed), 50)
@@ -54,14 +74,11 @@ func TestX23HSMCommands(t *testing.T) {
 	require.Contains(t, s.tool("-O"), "mine")
 
 	var keys []hsm.KeyInfo
-	text := ask(&keys, "keys", "4")
+	text = ask(&keys, "keys", "4")
 	require.Regexp(t, `hsm::4::mine +mine +[0-9a-f]+ +secret +AES +256 +yes +no +`, text)
 	require.Regexp(t, `- +twice +- +secret +AES +128 +yes`, text)
 	require.Len(t, keys, 3, "nothing of the self-test stays")
 
-	r := s.strongroomd("hsm", "keys", "5", "--config", s.path("strongroom.toml"))
-	require.NotZero(t, r.code)
-	require.Contains(t, r.stderr, "slot 5 is not configured")
 }
 
 // TestHSMGenerate makes keys with the operator's command beside a server that runs, which uses them.

@@ -134,22 +134,8 @@ func (n *noted) Prune(ctx context.Context, number uint32, dry, even, another boo
 	return list, err
 }
 
-// numberOf is the slot that --slot means.
-func numberOf(cmd *cobra.Command, slot string) (uint32, error) {
-	modules, err := configuredModules(cmd)
-	if err != nil {
-		return 0, err
-	}
-	number, err := slotArgument(modules, slotOf(slot))
-	if err == nil && only(modules, number) == nil {
-		err = fmt.Errorf("slot %d is not configured", number)
-	}
-	return number, err
-}
-
 func hsmAdoptCommand() *cobra.Command {
 	var a hsm.Adoption
-	var slot string
 	var clean bool
 	cmd := &cobra.Command{
 		Use:   "adopt [--slot N] {LABEL... | --all}",
@@ -172,7 +158,7 @@ running server does it; where none runs the command does, on the database itself
 			if a.Replace && a.SameKey {
 				return misuse{errors.New("--replace and --same-key exclude one another")}
 			}
-			number, err := numberOf(cmd, slot)
+			_, number, err := slotOf(cmd, nil)
 			if err != nil {
 				return err
 			}
@@ -201,7 +187,7 @@ running server does it; where none runs the command does, on the database itself
 			})
 		},
 	}
-	slotFlag(cmd, &slot)
+	slotFlag(cmd)
 	f := cmd.Flags()
 	f.BoolVar(&a.All, "all", false, "every key that has an identifier")
 	f.StringArrayVar(&a.Names, "name", nil, "`NAME` attribute, for one key or pair (may be repeated)")
@@ -216,7 +202,6 @@ running server does it; where none runs the command does, on the database itself
 
 func hsmPruneCommand() *cobra.Command {
 	var dry, even, another bool
-	var slot string
 	cmd := &cobra.Command{
 		Use:   "prune [--slot N]",
 		Short: "Forget what is stored of keys that are not in their token any more",
@@ -227,7 +212,7 @@ moment. A running server does it; where none runs the command does, on the datab
 		Example: "  strongroomd hsm prune --dry-run\n  strongroomd hsm prune --slot 4",
 		Args:    arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			number, err := numberOf(cmd, slot)
+			_, number, err := slotOf(cmd, nil)
 			if err != nil {
 				return err
 			}
@@ -243,7 +228,7 @@ moment. A running server does it; where none runs the command does, on the datab
 			})
 		},
 	}
-	slotFlag(cmd, &slot)
+	slotFlag(cmd)
 	f := cmd.Flags()
 	f.BoolVar(&dry, "dry-run", false, "tell what would be forgotten, and forget nothing")
 	f.BoolVar(&even, "even-all", false, "although none of the keys is in the token")
@@ -266,7 +251,7 @@ func records(cmd *cobra.Command, number uint32, keys []hsm.KeyInfo) []hsm.KeyInf
 	for _, k := range kept {
 		at := slices.IndexFunc(keys, func(i hsm.KeyInfo) bool { return i.UniqueIdentifier == k.UniqueIdentifier })
 		if at < 0 {
-			keys = append(keys, hsm.KeyInfo{UniqueIdentifier: k.UniqueIdentifier, Class: "gone", Usage: []string{}})
+			keys = append(keys, hsm.KeyInfo{UniqueIdentifier: k.UniqueIdentifier, Class: classGone, Usage: []string{}})
 			at = len(keys) - 1
 		}
 		keys[at].Recorded, keys[at].Names, keys[at].Grants = true, k.Names, k.Grants

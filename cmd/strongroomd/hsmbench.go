@@ -14,11 +14,11 @@ import (
 )
 
 func hsmBenchCommand() *cobra.Command {
-	var number, only string
+	var only string
 	var sessions int
 	each := 500 * time.Millisecond
 	cmd := &cobra.Command{
-		Use:   "bench [flags]",
+		Use:   "bench [SLOT]",
 		Short: "Measure what a slot's token does in a second",
 		Long: `Measure how often a slot's token does each of the things that the server uses it for, with one session at work, two, four and so
 on: the token alone, as the server drives it, with no KMIP around it. Messages have 64 bytes. The keys are objects of a session, which
@@ -27,8 +27,8 @@ are gone when it ends; a token may be slower with keys that stay in it. Nothing 
 The token is busy meanwhile, for a running server as well.`,
 		Example: `  strongroomd hsm bench --slot 4 --sessions 16 --config /etc/strongroom/strongroom.toml
   strongroomd hsm bench --slot 4 --only 'AES.*GCM|sign' --config /etc/strongroom/strongroom.toml`,
-		Args: arguments(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Args: arguments(cobra.MaximumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if sessions < 0 || each < time.Millisecond || each > time.Hour {
 				return misuse{errors.New("--sessions is a number from 1, --duration a time from 1ms to 1h")}
 			}
@@ -36,7 +36,7 @@ The token is busy meanwhile, for a running server as well.`,
 			if err != nil {
 				return misuse{fmt.Errorf("--only: %w", err)}
 			}
-			return withSlot(cmd, slotOf(number), func(ctx context.Context, h *hsm.HSM, slot uint32) error {
+			return withSlot(cmd, args, func(ctx context.Context, h *hsm.HSM, slot uint32) error {
 				asJSON, _ := cmd.Flags().GetBool("json")
 				out, all := cmd.OutOrStdout(), []hsm.Figure{}
 				const line = "%-24s %-24s %8s %12s %10s\n"
@@ -67,7 +67,7 @@ The token is busy meanwhile, for a running server as well.`,
 			})
 		},
 	}
-	slotFlag(cmd, &number)
+	slotFlag(cmd)
 	cmd.Flags().IntVar(&sessions, "sessions", 0, "measure with up to `NUMBER` sessions (default all that the slot has)")
 	cmd.Flags().StringVar(&only, "only", "", "measure only what `REGEXP` matches of the first two columns with a blank between them")
 	cmd.Flags().DurationVar(&each, "duration", each, "`TIME` of each figure")

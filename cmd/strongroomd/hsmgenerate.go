@@ -19,21 +19,8 @@ import (
 	"strongroom/kmip"
 )
 
-// slotFlag adds --slot.
-func slotFlag(cmd *cobra.Command, number *string) {
-	cmd.Flags().StringVar(number, "slot", "", "`NUMBER` of the slot in the configuration (default the only one that is configured)")
-}
-
-// slotOf is the flag as the arguments of a command that takes a slot.
-func slotOf(number string) []string {
-	if number == "" {
-		return nil
-	}
-	return []string{number}
-}
-
 func hsmGenerateCommand() *cobra.Command {
-	var number, purpose string
+	var purpose string
 	k := hsm.NewKey{}
 	length := 0
 	cmd := &cobra.Command{
@@ -57,7 +44,7 @@ name it hsm::SLOT::LABEL, and its administrators may use it.`,
 				return misuse{fmt.Errorf("--length %d: a number of bits", length)}
 			}
 			k.Purpose, k.Bits = hsm.Purpose(purpose), int32(length)
-			return withSlot(cmd, slotOf(number), func(ctx context.Context, h *hsm.HSM, slot uint32) error {
+			return withSlot(cmd, nil, func(ctx context.Context, h *hsm.HSM, slot uint32) error {
 				made, err := h.MakeKey(ctx, slot, k)
 				noted := noteGenerated(context.WithoutCancel(ctx), cmd, saysOf(slot, &k), err)
 				if err != nil {
@@ -74,7 +61,7 @@ name it hsm::SLOT::LABEL, and its administrators may use it.`,
 			})
 		},
 	}
-	slotFlag(cmd, &number)
+	slotFlag(cmd)
 	f := cmd.Flags()
 	f.StringVarP(&k.Label, "key-label", "l", "", "`LABEL` of the key (required)")
 	f.StringVarP(&k.Algorithm, "algorithm", "a", "aes", "`ALGORITHM`: aes, hmac, rsa, ec or ed25519")
