@@ -19,12 +19,13 @@ import (
 func (t *tester) carrying(p *proof) {
 	for _, row := range []int{cipherKW, cipherKWP} {
 		if ckm := p.ciphers[row]; ckm != 0 {
-			p.wrapsPrivate[row] = t.check(func() (bool, error) { return t.wrapsPrivate(row, ckm) })
-			p.unwrapsPrivate[row] = t.check(func() (bool, error) { return t.unwrapsPrivate(row, ckm) })
+			mode := ciphers[row].mode.String()
+			p.wrapsPrivate[row] = t.check(usePrivateOut+mode, ckm, func() (bool, error) { return t.wrapsPrivate(row, ckm) })
+			p.unwrapsPrivate[row] = t.check(usePrivateIn+mode, ckm, func() (bool, error) { return t.unwrapsPrivate(row, ckm) })
 		}
 	}
-	for row := range digests {
-		p.wrapsOAEP[row] = t.check(func() (bool, error) { return t.wrapsOAEP(row) })
+	for row, d := range digests {
+		p.wrapsOAEP[row] = t.check(useOutOAEP+d.name.String(), pkcs11.CKM_RSA_PKCS_OAEP, func() (bool, error) { return t.wrapsOAEP(row) })
 	}
 }
 
@@ -137,10 +138,10 @@ func (p *proof) carriages(add func(use string, ckm uint, works, chosen bool, not
 		if ckm == 0 {
 			ckm = ciphers[row].candidates[0]
 		}
-		add("private keys out, "+mode, ckm, p.wrapsPrivate[row], p.wrapsPrivate[row], "")
-		add("private keys in, "+mode, ckm, p.unwrapsPrivate[row], p.unwrapsPrivate[row], "")
+		add(usePrivateOut+mode, ckm, p.wrapsPrivate[row], p.wrapsPrivate[row], "")
+		add(usePrivateIn+mode, ckm, p.unwrapsPrivate[row], p.unwrapsPrivate[row], "")
 	}
 	for row, d := range digests {
-		add("symmetric keys out, RSA OAEP, "+d.name.String(), pkcs11.CKM_RSA_PKCS_OAEP, p.wrapsOAEP[row], p.wrapsOAEP[row], "")
+		add(useOutOAEP+d.name.String(), pkcs11.CKM_RSA_PKCS_OAEP, p.wrapsOAEP[row], p.wrapsOAEP[row], "")
 	}
 }

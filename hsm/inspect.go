@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 
 	"github.com/miekg/pkcs11"
 )
@@ -163,21 +164,41 @@ func (h *HSM) Capabilities(ctx context.Context, number uint32) (all []Capability
 	return all, s.tell(err)
 }
 
+// What a token is tried at, in KMIP's words; some have the name of a mode, a hash or a kind of key behind them.
+const (
+	useMakeAES, useMakeHMAC, useMakeRSA     = "making AES keys", "making HMAC keys", "making RSA pairs"
+	useMakeEC, useMakeEdwards               = "making EC pairs", "making Ed25519 pairs"
+	useOAEP, useHMAC, useCMAC               = "RSA OAEP, ", "HMAC, ", "AES CMAC"
+	useRawRSA, usePKCS1                     = "RSA without padding", "RSA PKCS1 v1.5 decryption"
+	useSignPKCS1, useSignPSS                = "RSA PKCS1 v1.5 signature", "RSA PSS signature"
+	useECDSA, useEdDSA                      = "ECDSA signature", "Ed25519 signature"
+	usePrivateOut, usePrivateIn, useOutOAEP = "private keys out, ", "private keys in, ", "symmetric keys out, RSA OAEP, "
+	useWrap                                 = "wrapping "
+)
+
+// cipherUse is what a row of ciphers is.
+func cipherUse(row int) string {
+	use := "AES " + ciphers[row].mode.String()
+	if ciphers[row].padded {
+		use += ", PKCS5"
+	}
+	return use
+}
+
 // capabilities is the proof as a table.
 func (p *proof) capabilities(listed []uint) (all []Capability) {
 	add := func(use string, ckm uint, works, chosen bool, note string) {
+		if why := p.whyNot[tried{use, ckm}]; why != "" && !works {
+			note = strings.TrimSuffix(why+"; "+note, "; ")
+		}
 		all = append(all, Capability{use, mechanismName(ckm), slices.Contains(listed, ckm), works, chosen, note})
 	}
-	add("making AES keys", pkcs11.CKM_AES_KEY_GEN, p.makesAES, p.makesAES, "")
-	add("making HMAC keys", pkcs11.CKM_GENERIC_SECRET_KEY_GEN, p.makesHMAC, p.makesHMAC, "")
-	add("making RSA pairs", pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN, false, false, "not tried before it is asked for: it may take long")
-	add("making EC pairs", pkcs11.CKM_EC_KEY_PAIR_GEN, p.signECDSA, p.signECDSA, "")
-	add("making Ed25519 pairs", ckmEdwardsPairGen, p.edwards != 0, p.edwards != 0, "")
+	add(useMakeAES, pkcs11.CKM_AES_KEY_GEN, p.makesAES, p.makesAES, "")
+	add(useMakeHMAC, pkcs11.CKM_GENERIC_SECRET_KEY_GEN, p.makesHMAC, p.makesHMAC, "")
+	add(useMakeRSA, pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN, false, false, "not tried before it is asked for: it may take long")
+	add(useMakeEC, pkcs11.CKM_EC_KEY_PAIR_GEN, p.signECDSA, p.signECDSA, p.whyNot[tried{useECDSA, pkcs11.CKM_ECDSA}])
+	add(useMakeEdwards, ckmEdwardsPairGen, p.edwards != 0, p.edwards != 0, p.whyNot[tried{useEdDSA, ckmEdDSA}])
 	for row, c := range ciphers {
-		use := "AES " + c.mode.String()
-		if c.padded {
-			use += ", PKCS5"
-		}
 		for i, ckm := range c.candidates {
 			note := ""
 			if p.ciphers[row] != 0 && i > slices.Index(c.candidates, p.ciphers[row]) {
@@ -185,7 +206,7 @@ func (p *proof) capabilities(listed []uint) (all []Capability) {
 			} else if row == cipherKWP && p.ciphers[row] == ckm && !p.anyLength {
 				note = "only keys whose length is a multiple of 8"
 			}
-			add(use, ckm, p.ciphers[row] == ckm, p.ciphers[row] == ckm, note)
+			add(cipherUse(row), ckm, p.ciphers[row] == ckm, p.ciphers[row] == ckm, note)
 		}
 	}
 	for row, d := range digests {
@@ -193,33 +214,36 @@ func (p *proof) capabilities(listed []uint) (all []Capability) {
 		if !p.oaep[row] && p.rawRSA {
 			note = "CKM_RSA_X_509 in the token and unpadding in the server do it instead"
 		}
-		add("RSA OAEP, "+d.name.String(), pkcs11.CKM_RSA_PKCS_OAEP, p.oaep[row], p.oaep[row], note)
+		add(useOAEP+d.name.String(), pkcs11.CKM_RSA_PKCS_OAEP, p.oaep[row], p.oaep[row], note)
 	}
 	for row, d := range digests {
 		note := ""
 		if p.hmac[row] && !p.shortHMAC {
 			note = "only keys that are as long as the hash, or longer"
 		}
-		add("HMAC, "+d.name.String(), d.hmac, p.hmac[row], p.hmac[row], note)
+		add(useHMAC+d.name.String(), d.hmac, p.hmac[row], p.hmac[row], note)
 	}
-	add("AES CMAC", pkcs11.CKM_AES_CMAC, p.cmac, p.cmac, "")
+	add(useCMAC, pkcs11.CKM_AES_CMAC, p.cmac, p.cmac, "")
 	raw := !slices.Contains(p.oaep[:], false)
-	add("RSA without padding", pkcs11.CKM_RSA_X_509, p.rawRSA, p.rawRSA && !raw, "")
-	add("RSA PKCS1 v1.5 decryption", pkcs11.CKM_RSA_PKCS, p.pkcs1, p.pkcs1, "")
-	add("RSA PKCS1 v1.5 signature", pkcs11.CKM_RSA_PKCS, p.signPKCS1, p.signPKCS1, "")
-	add("RSA PSS signature", pkcs11.CKM_RSA_PKCS_PSS, p.signPSS, p.signPSS, "")
-	add("ECDSA signature", pkcs11.CKM_ECDSA, p.signECDSA, p.signECDSA, "")
-	add("Ed25519 signature", ckmEdDSA, p.edwards != 0, p.edwards != 0, "")
+	add(useRawRSA, pkcs11.CKM_RSA_X_509, p.rawRSA, p.rawRSA && !raw, "")
+	add(usePKCS1, pkcs11.CKM_RSA_PKCS, p.pkcs1, p.pkcs1, "")
+	add(useSignPKCS1, pkcs11.CKM_RSA_PKCS, p.signPKCS1, p.signPKCS1, "")
+	add(useSignPSS, pkcs11.CKM_RSA_PKCS_PSS, p.signPSS, p.signPSS, "")
+	add(useECDSA, pkcs11.CKM_ECDSA, p.signECDSA, p.signECDSA, "")
+	add(useEdDSA, ckmEdDSA, p.edwards != 0, p.edwards != 0, "")
 	p.carriages(add)
 	for kind, w := range p.wraps {
 		if w.row == 0 {
-			continue // what was tried is in the other rows
+			for _, m := range wrapMechanisms {
+				add(useWrap+wrapNames[kind], m.ckm, false, false, "")
+			}
+			continue
 		}
 		note := ""
 		if !w.whole {
 			note = "without integrity: the envelope has it"
 		}
-		add("wrapping "+wrapNames[kind], wrapMechanisms[w.row-1].ckm, true, true, note)
+		add(useWrap+wrapNames[kind], wrapMechanisms[w.row-1].ckm, true, true, note)
 	}
 	return all
 }

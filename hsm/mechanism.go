@@ -124,6 +124,8 @@ type proof struct {
 
 	wrapsPrivate, unwrapsPrivate [cipherCount]bool // private keys, with a wrapping key
 	wrapsOAEP                    [digestCount]bool // symmetric keys
+
+	whyNot map[tried]string // what was tried and does not work
 }
 
 // cipherFor is the row for an AES key and parameters; without a mode it is GCM.

@@ -13,6 +13,7 @@ import (
 	"encoding/asn1"
 	"encoding/hex"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"strings"
@@ -33,6 +34,7 @@ type tester struct {
 	rsaPublic *rsa.PublicKey
 	vague     bool // a key that was brought was turned away without a reason
 	doubtful  bool // a check failed on something else than what it was to find out
+	whyNot    map[tried]string
 }
 
 // prove tests the mechanisms of a token, once for each model and version in this process.
@@ -49,7 +51,7 @@ func (m *module) prove(c *connection) (*proof, error) {
 	if p := m.proofs[model]; p != nil {
 		return p, nil
 	}
-	tt := &tester{m: m, slot: c.id}
+	tt := &tester{m: m, slot: c.id, whyNot: map[tried]string{}}
 	defer tt.reset()
 	p, err := tt.run()
 	if err != nil {
@@ -63,38 +65,40 @@ func (m *module) prove(c *connection) (*proof, error) {
 
 // run makes every check. An error is of the connection, not of a mechanism.
 func (t *tester) run() (*proof, error) {
-	p := new(proof)
+	p := &proof{whyNot: t.whyNot}
 	for row := range ciphers {
 		for _, ckm := range ciphers[row].candidates {
-			if p.ciphers[row] == 0 && t.check(func() (bool, error) { return t.cipher(row, ckm) }) {
+			if p.ciphers[row] == 0 && t.check(cipherUse(row), ckm, func() (bool, error) { return t.cipher(row, ckm) }) {
 				p.ciphers[row] = ckm
 			}
 		}
 	}
 	if ckm := p.ciphers[cipherKWP]; ckm != 0 {
-		p.anyLength = t.check(func() (bool, error) { return t.wrapping(ckm, vectorKWP20) })
+		p.anyLength = t.check("", 0, func() (bool, error) { return t.wrapping(ckm, vectorKWP20) })
 	}
-	for row := range digests {
-		p.oaep[row] = t.check(func() (bool, error) { return t.oaep(row) })
-		p.hmac[row] = t.check(func() (bool, error) { return t.hmac(row, 64) })
+	for row, d := range digests {
+		p.oaep[row] = t.check(useOAEP+d.name.String(), pkcs11.CKM_RSA_PKCS_OAEP, func() (bool, error) { return t.oaep(row) })
+		p.hmac[row] = t.check(useHMAC+d.name.String(), d.hmac, func() (bool, error) { return t.hmac(row, 64) })
 	}
-	p.shortHMAC = t.check(func() (bool, error) { return t.hmac(0, leastHMAC/8) })
-	p.cmac = t.check(t.cmac)
-	p.rawRSA = t.check(t.rawRSA)
-	p.pkcs1 = t.check(t.pkcs1)
-	p.signPKCS1 = t.check(t.signPKCS1)
-	p.signPSS = t.check(t.signPSS)
-	p.signECDSA = t.check(t.signECDSA)
+	p.shortHMAC = t.check("", 0, func() (bool, error) { return t.hmac(0, leastHMAC/8) })
+	p.cmac = t.check(useCMAC, pkcs11.CKM_AES_CMAC, t.cmac)
+	p.rawRSA = t.check(useRawRSA, pkcs11.CKM_RSA_X_509, t.rawRSA)
+	p.pkcs1 = t.check(usePKCS1, pkcs11.CKM_RSA_PKCS, t.pkcs1)
+	p.signPKCS1 = t.check(useSignPKCS1, pkcs11.CKM_RSA_PKCS, t.signPKCS1)
+	p.signPSS = t.check(useSignPSS, pkcs11.CKM_RSA_PKCS_PSS, t.signPSS)
+	p.signECDSA = t.check(useECDSA, pkcs11.CKM_ECDSA, t.signECDSA)
 	for i, form := range edwardsForms {
-		if p.edwards == 0 && t.check(func() (bool, error) { return t.edwards(form) }) {
+		if p.edwards == 0 && t.check(useEdDSA, ckmEdDSA, func() (bool, error) { return t.edwards(form) }) {
 			p.edwards = i + 1
 		}
 	}
 	t.carrying(p)
 	t.wrapKinds(p)
-	p.makesAES = t.check(func() (bool, error) { return t.makes(pkcs11.CKM_AES_KEY_GEN, pkcs11.CKK_AES) })
-	p.makesHMAC = t.check(func() (bool, error) { return t.makes(pkcs11.CKM_GENERIC_SECRET_KEY_GEN, pkcs11.CKK_GENERIC_SECRET) })
-	p.reuses = !t.check(t.givesNew)
+	p.makesAES = t.check(useMakeAES, pkcs11.CKM_AES_KEY_GEN, func() (bool, error) { return t.makes(pkcs11.CKM_AES_KEY_GEN, pkcs11.CKK_AES) })
+	p.makesHMAC = t.check(useMakeHMAC, pkcs11.CKM_GENERIC_SECRET_KEY_GEN, func() (bool, error) {
+		return t.makes(pkcs11.CKM_GENERIC_SECRET_KEY_GEN, pkcs11.CKK_GENERIC_SECRET)
+	})
+	p.reuses = !t.check("", 0, t.givesNew)
 
 	// Whatever failed: a token that is there now failed because of what it was asked.
 	t.reset()
@@ -103,8 +107,9 @@ func (t *tester) run() (*proof, error) {
 }
 
 // check runs one check, whether the token lists the mechanism or not: NSS does much that its key slot does not list. An error that
-// may be of the moment has it run again. If it still says nothing of the mechanism, the next connection asks anew.
-func (t *tester) check(f func() (bool, error)) bool {
+// may be of the moment has it run again. If it still says nothing of the mechanism, the next connection asks anew. For operators it
+// remembers why a use of a mechanism does not work; use is "" for what they are not told of.
+func (t *tester) check(use string, ckm uint, f func() (bool, error)) bool {
 	good, err := f()
 	if err != nil {
 		t.reset()
@@ -112,9 +117,13 @@ func (t *tester) check(f func() (bool, error)) bool {
 			good, err = f()
 		}
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		t.reset()
 		t.doubtful = t.doubtful || passes(err)
+		t.whyNot[tried{use, ckm}] = err.Error()
+	case !good:
+		t.whyNot[tried{use, ckm}] = "wrong result"
 	}
 	return good && err == nil
 }
@@ -126,6 +135,12 @@ func passes(err error) bool {
 		return true
 	}
 	return false
+}
+
+// A tried is a use that was tried with a mechanism.
+type tried struct {
+	use string
+	ckm uint
 }
 
 // begin gives the session of the checks.
@@ -323,8 +338,11 @@ func unhex(s string) []byte {
 // wrapping compares a key wrap with its vector, and lets the token undo it, as wrapKey and unwrapKey do it.
 func (t *tester) wrapping(ckm uint, v vector) (bool, error) {
 	s, key, err := t.aesKey()
-	if err != nil || !bytes.Equal(t.secret, kekKAT) {
+	if err != nil {
 		return false, err
+	}
+	if !bytes.Equal(t.secret, kekKAT) {
+		return false, errors.New("not tried: the token takes no keys from outside")
 	}
 	lib, m := t.m.lib, mechanism{Type: ckm}
 	target, err := lib.create(s, transient(v.material))

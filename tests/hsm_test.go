@@ -70,7 +70,10 @@ func TestX23HSMCommands(t *testing.T) {
 	require.Regexp(t, `AES GCM +CKM_AES_GCM +yes +yes +yes`, ask(&capabilities, "test", "4"))
 	for _, c := range capabilities {
 		require.False(t, c.Chosen && !c.Works || c.Works && !c.Listed, "%+v", c)
+		require.NotEqual(t, c.Works, c.Note != "" && !strings.HasPrefix(c.Note, "only "), "what does not work says why: %+v", c)
 	}
+	require.Contains(t, capabilities, hsm.Capability{Use: "RSA OAEP, SHA_256", Mechanism: "CKM_RSA_PKCS_OAEP", Listed: true,
+		Note: "0x7: CKR_ARGUMENTS_BAD; CKM_RSA_X_509 in the token and unpadding in the server do it instead"})
 	require.Contains(t, s.tool("-O"), "mine")
 
 	var keys []hsm.KeyInfo
