@@ -66,7 +66,9 @@ func TestSlotsAndModules(t *testing.T) {
 	require.NoError(t, makes(keeper, "hsm::5::k"))
 	require.NoError(t, makes(admin, "hsm::6::k"), "the only token of its module, %s", s.log)
 	for uid, c := range map[string]*client.Client{"hsm::4::x": keeper, "hsm::5::x": admin, "hsm::6::x": keeper} {
-		require.Equal(t, kmip.ResultReasonPermissionDenied, refusal(t, makes(c, uid)).Reason, uid)
+		e := refusal(t, makes(c, uid))
+		require.Equal(t, kmip.ResultReasonPermissionDenied, e.Reason, uid)
+		require.ErrorContains(t, e, "may not create keys in slot "+uid[5:6], "who may in another slot hears which it is")
 	}
 	works(t, admin, "hsm::4::k")
 	works(t, keeper, "hsm::5::k")

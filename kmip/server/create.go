@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -180,14 +181,14 @@ func (r *Request) prepare(k *call, t kmip.ObjectType, given kmip.Attributes) (*k
 
 // creates is the backend in which the caller may make an object of that name.
 func (r *Request) creates(uid string) (kmip.Backend, error) {
-	_, _, token, err := kmip.HSMKey(uid)
+	slot, _, token, err := kmip.HSMKey(uid)
 	switch {
 	case err != nil:
 		return nil, err
 	case !r.server.Authority.Load().MayCreate(r.identity, uid):
 		what := "objects"
 		if token {
-			what = "keys in an HSM"
+			what = fmt.Sprintf("keys in slot %d", slot)
 		}
 		return nil, kmip.Errorf(kmip.ResultReasonPermissionDenied, "%q may not create %s", r.identity, what)
 	case !token:
