@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +16,7 @@ import (
 
 	"strongroom/hsm"
 	"strongroom/kmip/ttlv"
+	"strongroom/store"
 )
 
 // TestX23HSMCommands asks for everything that an operator can be told of a token, beside a server that uses it.
@@ -194,4 +197,45 @@ func TestHSMBench(t *testing.T) {
 	r = s.strongroomd("hsm", "bench", "--sessions", "1000", "--config", s.path("strongroom.toml"))
 	require.NotZero(t, r.code)
 	require.Contains(t, r.stderr, "the slot has 64 sessions")
+}
+
+// TestHSMGuideJSON: the guide names every member of what the commands answer with --json, and no other.
+func TestHSMGuideJSON(t *testing.T) {
+	t.Parallel()
+	guide, err := os.ReadFile("../docs/hsm.md")
+	require.NoError(t, err)
+	_, table, _ := strings.Cut(string(guide), "<!-- json -->\n")
+	table, _, found := strings.Cut(table, "<!-- end -->")
+	require.True(t, found)
+	var members func(reflect.Type) []string
+	members = func(of reflect.Type) (all []string) {
+		for i := range of.NumField() {
+			field := of.Field(i)
+			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+			switch {
+			case field.Anonymous:
+				all = append(all, "keys")
+			case name != "":
+				all = append(all, name)
+			}
+			if field.Type.Kind() == reflect.Slice && field.Type.Elem().Kind() == reflect.Struct {
+				all = append(all, members(field.Type.Elem())...)
+			}
+		}
+		return all
+	}
+	said := map[string][]string{}
+	for line := range strings.Lines(table) {
+		cells := strings.Split(line, "|")
+		for _, name := range regexp.MustCompile("`([a-z_]+)`").FindAllStringSubmatch(cells[2], -1) {
+			command := strings.Trim(cells[1], " `")
+			said[command] = append(said[command], name[1])
+		}
+	}
+	for command, of := range map[string]any{"slots": hsm.Token{}, "info": hsm.Status{}, "mechanisms": hsm.Mechanism{}, "test": hsm.Capability{}, "keys": hsm.KeyInfo{},
+		"generate": hsm.MadeKey{}, "adopt": hsm.Adopted{}, "prune": hsm.Left{}, "bench": hsm.Figure{}, "rewrap": store.Rewrapping{}} {
+		require.ElementsMatch(t, members(reflect.TypeOf(of)), said[command], command)
+		delete(said, command)
+	}
+	require.Empty(t, said)
 }
