@@ -238,6 +238,9 @@ type carriage struct {
 // carries says how a key would wrap others, by what it is and the parameters.
 func (k *key) carries(p *kmip.CryptographicParameters) (carriage, error) {
 	uid, o := k.slot.identifier(k.first.name), k.first
+	if o.wantsPIN() {
+		return carriage{}, cannot(kmip.ResultReasonOperationNotSupported, wantsPIN, uid)
+	}
 	if !o.flags[pkcs11.CKA_WRAP] && !o.flags[pkcs11.CKA_UNWRAP] {
 		return carriage{}, cannot(kmip.ResultReasonIncompatibleCryptographicUsageMask,
 			"%q does not wrap in the token (CKA_WRAP, CKA_UNWRAP): a key does that was made for Wrap Key and Unwrap Key alone", uid)

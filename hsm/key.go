@@ -60,7 +60,7 @@ func (k *key) use(ctx context.Context, f func(c *connection, s session, h handle
 		return k.passing.use(ctx, f)
 	}
 	if k.first.wantsPIN() {
-		return kmip.Errorf(kmip.ResultReasonOperationNotSupported, "the token wants the PIN for each use of %q (CKA_ALWAYS_AUTHENTICATE), and the server says it when it logs in alone", k.slot.identifier(k.first.name))
+		return kmip.Errorf(kmip.ResultReasonOperationNotSupported, wantsPIN, k.slot.identifier(k.first.name))
 	}
 	return k.slot.do(ctx, func(c *connection, s session) error {
 		o, err := k.object(ctx, c, s)
@@ -109,6 +109,9 @@ func (k *key) fail(err error, message string) error {
 	}
 	return k.slot.tell(err)
 }
+
+// wantsPIN is the answer of a key with CKA_ALWAYS_AUTHENTICATE.
+const wantsPIN = "the token wants the PIN for each use of %q (CKA_ALWAYS_AUTHENTICATE), and the server says it when it logs in alone"
 
 // The uniform answers to data that cannot be decrypted or unwrapped.
 const (

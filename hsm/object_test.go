@@ -165,6 +165,10 @@ func TestAlwaysAuthenticate(t *testing.T) {
 	require.Equal(t, kmip.ResultReasonOperationNotSupported, kmip.ReasonOf(err), "%v", err)
 	_, err = public.Key.Unwrap(t.Context(), nil, sealed.Data)
 	require.Equal(t, kmip.ResultReasonOperationNotSupported, kmip.ReasonOf(err), "%v", err)
+	oaep := &kmip.CryptographicParameters{PaddingMethod: kmip.PaddingMethodOAEP, HashingAlgorithm: kmip.HashingAlgorithmSHA1}
+	err = h.RegisterWrapped(t.Context(), aesObject("in", 256), &kmip.Value{SymmetricKey: &kmip.PlainKey{KeyBlock: kmip.KeyBlock{
+		KeyFormatType: kmip.KeyFormatTypeRaw, KeyValue: &kmip.KeyValue{Wrapped: sealed.Data}}}}, private, oaep)
+	require.ErrorAs(t, err, new(*kmip.CannotCarry))
 	_, err = h.Guard(t.Context(), GuardName{Slot: 4, Label: "theirs"})
 	require.ErrorContains(t, err, "CKA_ALWAYS_AUTHENTICATE")
 	after := h.slots[4].counts()
