@@ -407,3 +407,14 @@ func TestWrongPINWithoutReason(t *testing.T) {
 	}
 	require.Equal(t, 1, shim.Calls("Login"))
 }
+
+// A panic in an operation keeps no session, and no place in the module.
+func TestPanicKeepsNothing(t *testing.T) {
+	h := open(t)
+	require.Panics(t, func() {
+		_ = h.slots[4].do(t.Context(), func(*connection, session) error { panic("test") })
+	})
+	require.Zero(t, h.Counts().Slots[0].Sessions)
+	require.NoError(t, h.modules[0].gate.shut(t.Context()))
+	h.modules[0].gate.open()
+}

@@ -52,16 +52,26 @@ func (c *connection) current() bool {
 // no more of them than are in use, it waits for one of those.
 func (c *connection) with(ctx context.Context, f func(session) error) error {
 	for {
-		if err := c.wait(ctx); err != nil {
-			return err
-		}
-		err := c.had(f)
-		c.module.gate.leave()
-		if none := (noSession{}); !errors.As(err, &none) || !c.fewer() {
-			<-c.tickets
+		again, err := c.once(ctx, f)
+		if !again {
 			return err
 		}
 	}
+}
+
+// once is with, without waiting for a session that another has: then again is true.
+func (c *connection) once(ctx context.Context, f func(session) error) (again bool, err error) {
+	if err := c.wait(ctx); err != nil {
+		return false, err
+	}
+	defer func() {
+		if !again {
+			<-c.tickets
+		}
+	}()
+	defer c.module.gate.leave()
+	err = c.had(f)
+	return errors.As(err, new(noSession)) && c.fewer(), err
 }
 
 // A noSession is the error of a token that opens no session.
