@@ -145,6 +145,7 @@ type Capability struct {
 	Use       string `json:"use"`       // in KMIP's words
 	Mechanism string `json:"mechanism"` // CKM_
 	Listed    bool   `json:"listed"`
+	Tried     bool   `json:"tried"`
 	Works     bool   `json:"works"`
 	Chosen    bool   `json:"chosen"` // it is what the server uses
 	Note      string `json:"note,omitempty"`
@@ -176,6 +177,9 @@ const (
 	useWrap                                 = "wrapping "
 )
 
+// untried begins the notes of what was not tried.
+const untried = "not tried"
+
 // cipherUse is what a row of ciphers is.
 func cipherUse(row int) string {
 	use := "AES " + ciphers[row].mode.String()
@@ -191,18 +195,18 @@ func (p *proof) capabilities(listed []uint) (all []Capability) {
 		if why := p.whyNot[tried{use, ckm}]; why != "" && !works {
 			note = strings.TrimSuffix(why+"; "+note, "; ")
 		}
-		all = append(all, Capability{use, mechanismName(ckm), slices.Contains(listed, ckm), works, chosen, note})
+		all = append(all, Capability{use, mechanismName(ckm), slices.Contains(listed, ckm), !strings.HasPrefix(note, untried), works, chosen, note})
 	}
 	add(useMakeAES, pkcs11.CKM_AES_KEY_GEN, p.makesAES, p.makesAES, "")
 	add(useMakeHMAC, pkcs11.CKM_GENERIC_SECRET_KEY_GEN, p.makesHMAC, p.makesHMAC, "")
-	add(useMakeRSA, pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN, false, false, "not tried before it is asked for: it may take long")
+	add(useMakeRSA, pkcs11.CKM_RSA_PKCS_KEY_PAIR_GEN, false, false, untried+" before it is asked for: it may take long")
 	add(useMakeEC, pkcs11.CKM_EC_KEY_PAIR_GEN, p.signECDSA, p.signECDSA, p.whyNot[tried{useECDSA, pkcs11.CKM_ECDSA}])
 	add(useMakeEdwards, ckmEdwardsPairGen, p.edwards != 0, p.edwards != 0, p.whyNot[tried{useEdDSA, ckmEdDSA}])
 	for row, c := range ciphers {
 		for i, ckm := range c.candidates {
 			note := ""
 			if p.ciphers[row] != 0 && i > slices.Index(c.candidates, p.ciphers[row]) {
-				note = "not tried: the one before works"
+				note = untried + ": the one before works"
 			} else if row == cipherKWP && p.ciphers[row] == ckm && !p.anyLength {
 				note = "only keys whose length is a multiple of 8"
 			}

@@ -342,7 +342,7 @@ func (t *tester) wrapping(ckm uint, v vector) (bool, error) {
 		return false, err
 	}
 	if !bytes.Equal(t.secret, kekKAT) {
-		return false, errors.New("not tried: the token takes no keys from outside")
+		return false, errors.New(untried + ": the token takes no keys from outside")
 	}
 	lib, m := t.m.lib, mechanism{Type: ckm}
 	target, err := lib.create(s, transient(v.material))

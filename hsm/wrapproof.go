@@ -86,7 +86,7 @@ func (t *tester) wrapsKind(known *proof, kind, row int) (p wrapProof, good bool,
 	lib := t.m.lib
 	target, back, proves, err := t.target(known, kind)
 	if err == nil && back == nil {
-		err = errors.New("not tried: the token makes no such keys")
+		err = errors.New(untried + ": the token makes no such keys")
 	}
 	if err != nil {
 		return p, false, err

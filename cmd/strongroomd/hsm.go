@@ -333,7 +333,11 @@ func hsmTestCommand() *cobra.Command {
 				}
 				yes := map[bool]string{true: "yes", false: "no"}
 				return show(cmd, all, "USE\tMECHANISM\tLISTED\tWORKS\tCHOSEN\tNOTE", func(c hsm.Capability) []any {
-					return []any{c.Use, c.Mechanism, yes[c.Listed], yes[c.Works], yes[c.Chosen], c.Note}
+					works := yes[c.Works]
+					if !c.Tried {
+						works = dash("")
+					}
+					return []any{c.Use, c.Mechanism, yes[c.Listed], works, yes[c.Chosen], c.Note}
 				})
 			})
 		},

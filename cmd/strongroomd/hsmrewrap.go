@@ -73,7 +73,7 @@ func (r *rewrapping) tell(out io.Writer, w *store.Rewrapping) error {
 		return err
 	}
 	var text strings.Builder
-	fmt.Fprintf(&text, "%d keys were rewrapped from %s to %s; %d are left.\n", w.Rewrapped, plain(r.from), plain(r.to), w.Remaining)
+	fmt.Fprintf(&text, "Rewrapped from %s to %s: %d. Left: %d.\n", plain(r.from), plain(r.to), w.Rewrapped, w.Remaining)
 	for _, f := range w.Failures {
 		fmt.Fprintln(&text, "  "+plain(f))
 	}
