@@ -28,7 +28,7 @@ func TestCounts(t *testing.T) {
 	modules := h.Counts().Modules
 	require.Len(t, modules, 1)
 	require.Equal(t, h.modules[0].path, modules[0].Library)
-	require.Zero(t, modules[0].WorkerStarts)
+	require.Equal(t, modules[0].Isolated, modules[0].WorkerStarts == 1)
 
 	n = checked(t, h)
 	require.True(t, n.Up)
