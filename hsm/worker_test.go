@@ -26,7 +26,7 @@ func TestInWorkerProcess(t *testing.T) {
 	if os.Getenv("STRONGROOM_LONG") == "" {
 		t.Skip("it takes longer than all others together; STRONGROOM_LONG=1 runs it, and TestX21NSSBackend is always in one")
 	}
-	cmd := exec.Command(os.Args[0], "-test.timeout=120s", "-test.short")
+	cmd := exec.Command(os.Args[0], "-test.timeout=600s", "-test.short")
 	cmd.Env = append(os.Environ(), workerVariable+"=all")
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
